@@ -1,0 +1,41 @@
+# `make demo` and `make test` need nothing but Python 3.11 or later: each makes its own virtual environment.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EXTRAS ?= test
+export JAX_PLATFORMS ?= cpu
+
+.PHONY: help demo test parity lint format docs clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) with the packages of constraints.txt (about two minutes, once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+demo: $(READY)  ## two torch models, their checkpoints, the same models in JAX, and the proof
+	@$(BIN)/python -m examples.digits
+
+test: $(READY)  ## every test, then the parity suite
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m parity
+
+parity: $(READY)  ## the parity suite alone
+	$(BIN)/python -m parity
+
+lint:  ## ruff and mypy
+	@$(MAKE) --no-print-directory EXTRAS=dev READY=$(VENV)/.ready-dev $(VENV)/.ready-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: ## let ruff write
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
