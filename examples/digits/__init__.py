@@ -1,0 +1,1 @@
+"""Two models of handwritten digits go from PyTorch to JAX and back: `python -m examples.digits`."""

@@ -1,0 +1,1 @@
+"""One operation, said in the fastest way that each backend knows."""

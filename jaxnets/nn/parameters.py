@@ -1,0 +1,54 @@
+"""What every layer needs to hold parameters: their dtype, their random stream, their value."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+Initializer = Callable[..., jax.Array]
+"""A function of a key and a shape, with a keyword `dtype`: see `jaxnets.nn.init`."""
+
+
+class Family(nnx.Module):
+    """A layer in several forms (1d, 2d, 3d, ...) that share one `__call__`.
+
+    Each form gets it as its own: `nnx.capture` records the methods that stand in a layer's class, not inherited ones.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        inherited = [vars(base)["__call__"] for base in cls.__mro__ if "__call__" in vars(base)]
+        if inherited:
+            cls.__call__ = inherited[0]  # type: ignore[method-assign]
+
+
+class Buffer(nnx.Variable):
+    """An array that is part of a module's state but is not trained, as torch's `register_buffer` makes.
+
+    `Buffer(x, persistent=False)` is left out of `state_dict`.
+    """
+
+
+def parameter(rngs: nnx.Rngs, initializer: Initializer, shape: tuple[int, ...], dtype: Any = None) -> nnx.Param:
+    """A parameter drawn from `rngs.params()`; layers draw in torch's order.
+
+    `dtype` is torch's argument: the parameter's dtype, float32 when not given.
+    """
+    if not isinstance(rngs, nnx.Rngs):
+        raise TypeError(f"rngs: expected flax.nnx.Rngs, got {type(rngs).__name__}; pass rngs=nnx.Rngs(0)")
+    return nnx.Param(initializer(rngs.params(), shape, dtype=float_dtype(dtype)))
+
+
+def float_dtype(dtype: Any) -> jnp.dtype:
+    """The dtype of a layer's parameters: float32, torch's default, when none is asked for."""
+    dtype = jnp.dtype(jnp.float32 if dtype is None else dtype)
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        raise TypeError(f"dtype: expected a floating or complex dtype, got {dtype}")
+    return dtype
+
+
+def value(variable: nnx.Variable | None) -> jax.Array | None:
+    """The array in an optional parameter or buffer."""
+    return None if variable is None else variable[...]

@@ -1,0 +1,47 @@
+"""What README.md says is run, and its list of layers is the list of layers."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import jaxnets.functional as F
+from jaxnets import nn
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+class TorchNet(torch.nn.Module):
+    """The README's `Net` in torch."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 8, 3, stride=2, padding=1, groups=1)
+        self.rnn = torch.nn.LSTM(8, 16, num_layers=2, bidirectional=True, batch_first=True)
+
+    def forward(self, x):
+        x = torch.relu(self.conv(x)).mean(dim=3).swapaxes(1, 2)
+        return self.rnn(x)
+
+
+def test_code_blocks_run(tmp_path, monkeypatch):
+    """All Python blocks, in order, in one namespace, beside the files and the torch model that they speak of."""
+    monkeypatch.chdir(tmp_path)
+    model = TorchNet()
+    torch.save(model.state_dict(), "net.pt")
+    torch.save({"model": model.state_dict(), "epoch": 3}, "checkpoint.pt")
+    names = {"torch_model": model, "x": torch.randn(2, 3, 9, 7)}
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(block, names)
+    returned = torch.load("back.pt", weights_only=True)
+    assert all(torch.equal(x, returned[name]) for name, x in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("room", "heading"), [(nn, "`jaxnets.nn`"), (F, "`jaxnets.functional`")])
+def test_lists_are_complete(room, heading):
+    (row,) = [line for line in README.splitlines() if line.startswith(f"- {heading}")]
+    public = {name for name in room.__all__ if name not in ("init", "utils")}
+    assert set(re.findall(r"`(\w+)`", row.removeprefix(f"- {heading}"))) == public
