@@ -47,11 +47,14 @@ def ones(key: Any, shape: Sequence[int], *, dtype: Any = jnp.float32) -> jax.Arr
 def uniform(
     key: jax.Array, shape: Sequence[int], a: float = 0.0, b: float = 1.0, *, dtype: Any = jnp.float32
 ) -> jax.Array:
-    """Samples of the uniform distribution `U(a, b)`.
+    """Samples of the uniform distribution `U(a, b)`; of a complex dtype, both parts are drawn from it.
 
     Source: https://docs.pytorch.org/docs/stable/nn.init.html#torch.nn.init.uniform_
     """
-    return jax.random.uniform(key, tuple(shape), dtype, a, b)
+    if not jnp.issubdtype(dtype, jnp.complexfloating):
+        return jax.random.uniform(key, tuple(shape), dtype, a, b)
+    parts = jax.random.uniform(key, (2, *shape), jnp.finfo(dtype).dtype, a, b)
+    return jax.lax.complex(parts[0], parts[1])
 
 
 def normal(
