@@ -21,7 +21,34 @@ Size = int | Sequence[int]
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-class ConvNd(Family):
+class _Windowed(Family):
+    """What plain and transposed convolutions have in common: their geometry, and how they draw their parameters."""
+
+    n: ClassVar[int]
+
+    def _set_geometry(
+        self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size, dilation: Size, groups: int
+    ) -> None:
+        self.in_channels = check.integer("in_channels", in_channels, least=0)
+        self.out_channels = check.integer("out_channels", out_channels, least=0)
+        self.kernel_size = check.ntuple("kernel_size", kernel_size, self.n, least=1)
+        self.stride = check.ntuple("stride", stride, self.n, least=1)
+        self.dilation = check.ntuple("dilation", dilation, self.n, least=1)
+        self.groups = groups
+        check_groups("in_channels", in_channels, groups)
+        check_groups("out_channels", out_channels, groups)
+
+    def _draw(self, channels: tuple[int, int], bias: bool, dtype: Any, rngs: nnx.Rngs) -> None:
+        """Weight and bias in torch's order, both from `U(-1/sqrt(fan_in), 1/sqrt(fan_in))`."""
+        shape = (*channels, *self.kernel_size)
+        self.weight = parameter(rngs, partial(init.kaiming_uniform, a=math.sqrt(5)), shape, dtype)
+        fan_in, _ = init.fan_in_and_fan_out(shape)
+        bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
+        draw = partial(init.uniform, a=-bound, b=bound)
+        self.bias = parameter(rngs, draw, (self.out_channels,), dtype) if bias else None
+
+
+class ConvNd(_Windowed):
     """Convolution (cross-correlation) over `n` spatial axes: what `Conv1d`, `Conv2d` and `Conv3d` share.
 
     `y[n, o] = b[o] + sum over c of w[o, c] ⋆ x[n, c]`, with `c` over the channels of `o`'s group
@@ -57,8 +84,6 @@ class ConvNd(Family):
     in the call.
     """
 
-    n: ClassVar[int]
-
     def __init__(
         self,
         in_channels: int,
@@ -74,11 +99,11 @@ class ConvNd(Family):
         *,
         rngs: nnx.Rngs,
     ):
-        _geometry(self, in_channels, out_channels, kernel_size, stride, dilation, groups)
+        self._set_geometry(in_channels, out_channels, kernel_size, stride, dilation, groups)
         self.padding = padding if isinstance(padding, str) else check.ntuple("padding", padding, self.n, least=0)
         self.padding_mode = check.choice("padding_mode", padding_mode, PADDING_MODES)
         self._pairs = tuple(padding_pairs(self.padding, self.kernel_size, self.stride, self.dilation))
-        _draw(self, (out_channels, in_channels // groups, *self.kernel_size), bias, dtype, rngs)
+        self._draw((out_channels, in_channels // groups), bias, dtype, rngs)
 
     def __call__(self, input: jax.Array) -> jax.Array:
         conv = getattr(F, f"conv{self.n}d")
@@ -127,7 +152,7 @@ class Conv3d(ConvNd):
     n = 3
 
 
-class ConvTransposeNd(Family):
+class ConvTransposeNd(_Windowed):
     """Transposed convolution over `n` spatial axes: what `ConvTranspose1d`, `2d` and `3d` share.
 
     It is the gradient of a convolution with respect to its input: each input entry adds the kernel, times itself, to
@@ -163,8 +188,6 @@ class ConvTransposeNd(Family):
     Differences from torch: no `device`; `rngs` is new.
     """
 
-    n: ClassVar[int]
-
     def __init__(
         self,
         in_channels: int,
@@ -181,11 +204,11 @@ class ConvTransposeNd(Family):
         *,
         rngs: nnx.Rngs,
     ):
-        _geometry(self, in_channels, out_channels, kernel_size, stride, dilation, groups)
+        self._set_geometry(in_channels, out_channels, kernel_size, stride, dilation, groups)
         self.padding = check.ntuple("padding", padding, self.n, least=0)
         self.output_padding = check.ntuple("output_padding", output_padding, self.n, least=0)
         self.padding_mode = check.choice("padding_mode", padding_mode, PADDING_MODES[:1])
-        _draw(self, (in_channels, out_channels // groups, *self.kernel_size), bias, dtype, rngs)
+        self._draw((in_channels, out_channels // groups), bias, dtype, rngs)
 
     def __call__(self, input: jax.Array, output_size: Sequence[int] | None = None) -> jax.Array:
         """`output_size` (the spatial axes', or all axes' sizes) chooses `output_padding` for this call."""
@@ -260,31 +283,3 @@ class ConvTranspose3d(ConvTransposeNd):
     """
 
     n = 3
-
-
-def _geometry(
-    layer: ConvNd | ConvTransposeNd,
-    in_channels: int,
-    out_channels: int,
-    kernel_size: Size,
-    stride: Size,
-    dilation: Size,
-    groups: int,
-) -> None:
-    layer.in_channels = check.integer("in_channels", in_channels, least=0)
-    layer.out_channels = check.integer("out_channels", out_channels, least=0)
-    layer.kernel_size = check.ntuple("kernel_size", kernel_size, layer.n, least=1)
-    layer.stride = check.ntuple("stride", stride, layer.n, least=1)
-    layer.dilation = check.ntuple("dilation", dilation, layer.n, least=1)
-    layer.groups = groups
-    check_groups("in_channels", in_channels, groups)
-    check_groups("out_channels", out_channels, groups)
-
-
-def _draw(layer: ConvNd | ConvTransposeNd, shape: tuple[int, ...], bias: bool, dtype: Any, rngs: nnx.Rngs) -> None:
-    """Weight and bias in torch's order, `U(-1/sqrt(fan_in), 1/sqrt(fan_in))` both."""
-    layer.weight = parameter(rngs, partial(init.kaiming_uniform, a=math.sqrt(5)), shape, dtype)
-    fan_in, _ = init.fan_in_and_fan_out(shape)
-    bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
-    draw = partial(init.uniform, a=-bound, b=bound)
-    layer.bias = parameter(rngs, draw, (layer.out_channels,), dtype) if bias else None

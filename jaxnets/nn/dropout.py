@@ -1,0 +1,119 @@
+"""Dropout: `torch.nn.Dropout`, `Dropout1d`, `Dropout2d`, `Dropout3d`."""
+
+from typing import Any
+
+import jax
+from flax import nnx
+
+from jaxnets import check
+from jaxnets import functional as F
+from jaxnets.nn.parameters import Family
+
+__all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
+
+
+class _Dropout(Family):
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, rngs: nnx.Rngs | None = None):
+        self.p = check.probability("p", p)
+        self.inplace = check.flag("inplace", inplace)
+        self.deterministic = False
+        self.rngs = nnx.data(None) if rngs is None else _stream(rngs).fork()
+
+    def _key(self, rngs: nnx.Rngs | None) -> jax.Array | None:
+        """A key where one is needed: nothing is drawn in evaluation, nor when all or nothing is dropped."""
+        if self.deterministic or self.p in (0, 1):
+            return None
+        stream = self.rngs if rngs is None else _stream(rngs)
+        if stream is None:
+            raise ValueError(
+                f"rngs: expected flax.nnx.Rngs in training, got None; pass rngs=nnx.Rngs(0) to {type(self).__name__} "
+                "or to the call, or call eval()"
+            )
+        return stream()
+
+
+def _stream(rngs: Any) -> nnx.RngStream:
+    if not isinstance(rngs, nnx.Rngs):
+        raise TypeError(f"rngs: expected flax.nnx.Rngs, got {type(rngs).__name__}; pass rngs=nnx.Rngs(0)")
+    return rngs.dropout
+
+
+class Dropout(_Dropout):
+    """In training, sets each element to 0 with probability `p`, and scales the others to keep the mean.
+
+    `y = x * b / (1 - p)`, `b` drawn from Bernoulli(1 - p)
+
+    In evaluation (`eval()`) the input is returned as it is.
+
+    Args:
+        p: probability that an element is dropped, in [0, 1].
+        inplace: has no effect, arrays are immutable.
+        rngs: random streams; `dropout` is forked and kept. The call takes `rngs`, too, which wins.
+
+    Shape:
+        `(*)` to the same.
+
+    Raises:
+        TypeError: the input is not floating.
+        ValueError: `p` is no probability; no `rngs` in training.
+
+    Differences from torch: random numbers come from `rngs`; the mode is `deterministic`, which `train()` and
+    `eval()` set.
+
+    >>> layer = Dropout(0.5, rngs=nnx.Rngs(0))
+    >>> sorted(set(layer(jax.numpy.ones(100)).tolist()))
+    [0.0, 2.0]
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Dropout.html
+    """
+
+    def __call__(self, input: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
+        return F.dropout(input, self.p, not self.deterministic, key=self._key(rngs))
+
+
+class Dropout1d(_Dropout):
+    """Drops whole channels of sequences; the arguments are those of `Dropout`.
+
+    Shape:
+        `(N, C, L)` or `(C, L)` to the same.
+
+    >>> Dropout1d(rngs=nnx.Rngs(0))(jax.numpy.ones((2, 3, 4))).shape
+    (2, 3, 4)
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Dropout1d.html
+    """
+
+    def __call__(self, input: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
+        return F.dropout1d(input, self.p, not self.deterministic, key=self._key(rngs))
+
+
+class Dropout2d(_Dropout):
+    """Drops whole channels of planes; the arguments are those of `Dropout`.
+
+    Shape:
+        `(N, C, H, W)` to the same. Three axes are taken as `(N, C, L)`, as torch does, with its warning.
+
+    >>> Dropout2d(rngs=nnx.Rngs(0))(jax.numpy.ones((2, 3, 4, 5))).shape
+    (2, 3, 4, 5)
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Dropout2d.html
+    """
+
+    def __call__(self, input: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
+        return F.dropout2d(input, self.p, not self.deterministic, key=self._key(rngs))
+
+
+class Dropout3d(_Dropout):
+    """Drops whole channels of volumes; the arguments are those of `Dropout`.
+
+    Shape:
+        `(N, C, D, H, W)` or `(C, D, H, W)` to the same.
+
+    >>> Dropout3d(rngs=nnx.Rngs(0))(jax.numpy.ones((2, 3, 4, 5, 6))).shape
+    (2, 3, 4, 5, 6)
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Dropout3d.html
+    """
+
+    def __call__(self, input: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
+        return F.dropout3d(input, self.p, not self.deterministic, key=self._key(rngs))
