@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 EXTRAS ?= test
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: help demo test parity lint format docs clean
+.PHONY: help demo test parity lint format docs clean dev
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -27,15 +27,20 @@ test: $(READY)  ## every test, then the parity suite
 parity: $(READY)  ## the parity suite alone
 	$(BIN)/python -m parity
 
-lint:  ## ruff and mypy
+dev:
 	@$(MAKE) --no-print-directory EXTRAS=dev READY=$(VENV)/.ready-dev $(VENV)/.ready-dev
+
+lint: dev  ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: ## let ruff write
+format: dev  ## let ruff write
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: dev  ## the documentation, into site/; a broken reference is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -74,6 +74,14 @@ def test_nothing_in_jaxnets_imports_parity():
     assert not [p for p in (ROOT / "jaxnets").rglob("*.py") if any(within(n, "parity") for n in imports(p))]
 
 
+@pytest.mark.parametrize("room", ["nn", "functional"])
+def test_every_file_with_public_names_is_in_the_reference(room):
+    page = (ROOT / "docs" / "reference" / f"{room}.md").read_text().splitlines()
+    public = {f"jaxnets.{room}.{p.stem}" for p in (ROOT / "jaxnets" / room).glob("*.py") if "__all__" in p.read_text()}
+    missing = {name for name in public - {f"jaxnets.{room}.__init__"} if f"::: {name}" not in page}
+    assert not missing
+
+
 def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
 

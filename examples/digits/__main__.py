@@ -38,9 +38,10 @@ def main() -> int:
 
 def show(console: Console, folder: Path, name: str, measured: dict) -> bool:
     """Prints one model's tables; True if JAX and PyTorch agree on all of it."""
-    table = Table("layer", "greatest difference", title=name, title_justify="left")
+    table = Table("layer", "class", "greatest difference", title=name, title_justify="left")
+    classes = {layer: type(module).__name__ for layer, module in in_torch.MODELS[name]().named_modules()}
     for layer, difference in measured["differences"].items():
-        table.add_row(layer, f"{difference:.1e}")
+        table.add_row(layer, classes.get(layer, classes[""]), f"{difference:.1e}")
     console.print(table)
 
     identical, predicts_same = in_torch.read_back(folder, name)

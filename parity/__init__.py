@@ -1,0 +1,23 @@
+"""The parity suite: proof that a JAX module computes what a torch module computes, for ours and for yours."""
+
+from parity.case import Case, Packed, bools, integers, normal, rounded, uniform
+from parity.comparison import Report, assert_parity, compare
+from parity.suite import Check, Results, run
+from parity.tolerance import Tolerance
+
+__all__ = [
+    "Case",
+    "Check",
+    "Packed",
+    "Report",
+    "Results",
+    "Tolerance",
+    "assert_parity",
+    "bools",
+    "compare",
+    "integers",
+    "normal",
+    "rounded",
+    "run",
+    "uniform",
+]
