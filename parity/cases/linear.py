@@ -12,7 +12,7 @@ CASES = (
     Case("Bilinear", (3, 4, 5), inputs=(normal(6, 3), normal(6, 4))),
     Case("Bilinear", (2, 3, 1), {"bias": False}, inputs=(normal(2, 4, 2), normal(2, 4, 3))),
     Case("Bilinear", (2, 3, 4), inputs=(normal(2), normal(3)), note="no batch"),
-    Case("functional.linear", inputs=(normal(4, 5), normal(5), normal()), note="one output, no axis"),
+    Case("functional.linear", inputs=(normal(4, 5), normal(5)), note="one output, no axis"),
     Case("functional.linear", inputs=(normal(2, 3, 5), normal(2, 5))),
     Case("functional.bilinear", inputs=(normal(4, 2), normal(4, 3), normal(5, 2, 3), normal(5))),
 )
