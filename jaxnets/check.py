@@ -1,20 +1,27 @@
 """Arguments as torch understands them, and errors that say argument, expected, received, remedy."""
 
 from collections.abc import Sequence
-from typing import Any
+from numbers import Real
+from operator import index
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
 
 
-def ntuple(name: str, value: Any, n: int, *, least: int | None = None) -> tuple[int, ...]:
-    """`value` for each of `n` axes: an int is repeated, a sequence of `n` ints is kept.
+def is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
+    """Whether `value` is a list, a tuple or the like of values: neither text, nor bytes, nor a number."""
+    return getattr(value, "ndim", 0) == 1 or (isinstance(value, Sequence) and not isinstance(value, str | bytes))
+
+
+def ntuple(name: str, value: Any, n: int, *, least: int | None = None, repeat: bool = True) -> tuple[int, ...]:
+    """`value` for each of `n` axes: an int is repeated (with `repeat`, one int in a list too), `n` ints are kept.
 
     >>> ntuple("stride", 2, 3), ntuple("stride", [1, 2], 2)
     ((2, 2, 2), (1, 2))
     """
-    values: tuple[Any, ...] = (value,) * n if not isinstance(value, Sequence) else tuple(value)
-    if len(values) == 1 and n > 1:
+    values: tuple[Any, ...] = tuple(value) if is_sequence(value) else (value,) * n
+    if len(values) == 1 and repeat:
         values *= n
     if len(values) != n:
         raise ValueError(f"{name}: expected an int or {n} ints, one for each spatial axis, got {value!r}")
@@ -22,45 +29,80 @@ def ntuple(name: str, value: Any, n: int, *, least: int | None = None) -> tuple[
 
 
 def integer(name: str, value: Any, *, least: int | None = None) -> int:
-    """`value` as an int that is not below `least`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name}: expected an int, got {value!r} of type {type(value).__name__}")
-    value = value.__index__()
-    if least is not None and value < least:
-        raise ValueError(f"{name}: expected an int of at least {least}, got {value}")
-    return value
+    """`value`, an int of Python, numpy or JAX that is not below `least`, as an int."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        whole = index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an int, got {value!r} of type {type(value).__name__}") from None
+    if least is not None and whole < least:
+        raise ValueError(f"{name}: expected an int of at least {least}, got {whole}")
+    return whole
+
+
+def number(name: str, value: Any) -> float:
+    """`value`, a real number of Python or numpy, as a float.
+
+    >>> number("eps", 1)
+    1.0
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}: expected a number, got {value!r} of type {type(value).__name__}")
+    return float(value)
 
 
 def flag(name: str, value: Any) -> bool:
-    """`value` as a bool; numbers and strings are refused."""
-    if not isinstance(value, bool):
+    """`value`, True or False of Python or numpy, as a bool; numbers and strings are refused."""
+    if type(value).__name__ not in ("bool", "bool_"):
         raise TypeError(f"{name}: expected True or False, got {value!r} of type {type(value).__name__}")
-    return value
+    return bool(value)
+
+
+def truth(name: str, value: Any) -> bool:
+    """Whether `value` holds, as Python sees it: where torch asks no more. An array has no truth."""
+    try:
+        return bool(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name}: expected True or False, got an object of type {type(value).__name__}") from None
 
 
 def probability(name: str, value: Any) -> float:
     """`value` as a probability in [0, 1]."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name}: expected a number in [0, 1], got {value!r} of type {type(value).__name__}")
-    if not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}: expected a probability in [0, 1], got {value!r} of type {type(value).__name__}")
+    if not 0 <= float(value) <= 1:
         raise ValueError(f"{name}: expected a probability in [0, 1], got {value}")
     return float(value)
 
 
-def choice(name: str, value: Any, choices: Sequence[Any]) -> Any:
+def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """`value`, which must be one of `choices`."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
+
+
+def dtype(name: str, value: Any) -> Any:
+    """`value` as a dtype that JAX can hold."""
+    try:
+        return jax.dtypes.canonicalize_dtype(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected a dtype such as jnp.float32, got {value!r}") from None
 
 
 def array(name: str, value: Any) -> jax.Array:
     """`value` as a jax array: anything array-like but a list, which torch refuses as well."""
     if isinstance(value, jax.Array):
+        if jnp.issubdtype(value.dtype, jax.dtypes.extended):
+            raise TypeError(f"{name}: expected an array of numbers, got an array of {value.dtype}")
         return value
     if not (hasattr(value, "__array__") or hasattr(value, "__jax_array__")):
         raise TypeError(f"{name}: expected an array, got {type(value).__name__}; convert it with jnp.asarray")
-    return jnp.asarray(value)
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:  # whatever the owner of `__array__` raises
+        raise TypeError(f"{name}: expected an array of numbers, got {type(value).__name__}: {error}") from None
 
 
 def rank(name: str, value: jax.Array, shapes: dict[int, str]) -> None:

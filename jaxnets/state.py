@@ -92,8 +92,8 @@ def state_dict(module: nnx.Module) -> dict[str, jax.Array]:
 
 def _as_in_torch(variable: nnx.Variable) -> jax.Array:
     value, dtype = variable.get_value(), variable.get_metadata("torch_dtype", None)
-    if dtype is None or value.dtype == dtype or isinstance(value, jax.core.Tracer):
-        return value
+    if dtype is None or value.dtype == dtype or not isinstance(value, jax.Array) or isinstance(value, jax.core.Tracer):
+        return value  # what has no values has no need of 64 bits
     with jax.enable_x64(True):
         return value.astype(dtype)
 

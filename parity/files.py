@@ -46,4 +46,7 @@ def as_markdown(results: Results, versions: Mapping[str, str]) -> str:
     for title, checks in (("Failed", results.failed), ("Not in torch", results.skipped)):
         if checks:
             lines += ["", f"## {title}", "", *(f"- `{check.name}`: {check.why.splitlines()[0]}" for check in checks)]
+    if results.judged:
+        lines += ["", "## Beyond torch.testing's tolerance, and as near to float64 as torch", ""]
+        lines += [f"- `{check.name}`: {check.remark}" for check in results.judged]
     return "\n".join(lines) + "\n"

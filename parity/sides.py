@@ -109,8 +109,18 @@ class TorchSide:
             return {}
         return dict(self.module.named_parameters(remove_duplicate=False))
 
-    def run(self, grad: bool, seed: int) -> tuple[Run, list[np.ndarray]]:
-        """Outputs, gradients along random directions, and those directions."""
+    def in_double(self) -> "TorchSide":
+        """The same module and arguments with every floating number in float64."""
+        side = copy.copy(self)
+        if isinstance(self.module, torch.nn.Module):
+            side.module = copy.deepcopy(self.module).double()
+        side.inputs = [x.double() if x.is_floating_point() else x for x in self.inputs]
+        return side
+
+    def run(
+        self, grad: bool, seed: int, directions: Sequence[np.ndarray] | None = None
+    ) -> tuple[Run, list[np.ndarray]]:
+        """Outputs, gradients along random directions (unless they are given), and those directions."""
         parameters = {n: p for n, p in self.parameters().items() if grad and is_inexact(p)}
         for parameter in parameters.values():
             parameter.requires_grad_(True)
@@ -129,10 +139,11 @@ class TorchSide:
         run = Run(trees.structure(output), notes=notes)
         tensors = dict(trees.leaves(output, "output"))
         run.outputs = {name: trees.to_numpy(x) for name, x in tensors.items()}
-        directions = cotangents(run, seed)
+        directions = cotangents(run, seed) if directions is None else list(directions)
         if grad:
             floating = [x for x in tensors.values() if is_inexact(x)]
-            pairs = [(x, trees.to_torch(d)) for x, d in zip(floating, directions, strict=True) if x.requires_grad]
+            pairs = [(x, trees.to_torch(d).to(x.dtype)) for x, d in zip(floating, directions, strict=True)]
+            pairs = [(x, d) for x, d in pairs if x.requires_grad]
             wanted = {f"parameter {n}": p for n, p in parameters.items()} | {
                 f"input {self.paths[i]}": leaves[i] for i in candidates
             }

@@ -1,4 +1,7 @@
-"""Where a default tolerance does not hold: each looser bound beside the measured error and the reason."""
+"""Where a default tolerance does not hold: each looser bound beside the measured error and the reason.
+
+None is needed in float32 and float64: what exceeds a tolerance there is as near to float64 as torch's own result.
+"""
 
 from dataclasses import dataclass
 
@@ -25,18 +28,14 @@ class Looser:
     measured: float
     reason: str
 
+    def __post_init__(self) -> None:
+        if not self.measured < self.bound <= 10 * self.measured:
+            raise ValueError(f"bound: expected more than {self.measured}, at most ten times that, got {self.bound}")
+        if not self.reason:
+            raise ValueError(f"reason: expected why {self.pattern} cannot be nearer, got none")
 
-LOOSER: tuple[Looser, ...] = (
-    Looser(
-        "conv/Conv3d(4, 6, (1, 2, 3), padding=(0, 2, 1), padding_mode='re*",
-        "f32",
-        "parameter gradient",
-        bound=1e-6,
-        measured=5.3e-7,
-        reason="sums of some hundred products that cancel: torch is 2.2e-7 from float64 and this 2.7e-7, both of the "
-        "greatest element, where torch.testing's bound is relative to each element",
-    ),
-)
+
+LOOSER: tuple[Looser, ...] = ()
 
 
 def looser(name: str, dtype: str, property: str) -> float | None:

@@ -146,7 +146,7 @@ def _along_axis(
 ) -> jax.Array:
     x = check.array("input", input)
     if dtype is not None:
-        x = x.astype(dtype)
+        x = x.astype(check.dtype("dtype", dtype))
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"input: expected a floating dtype, got {x.dtype}; pass dtype=jnp.float32")
     if dim is None:

@@ -110,7 +110,7 @@ def batch_norm_with_statistics(
 def _scaled(
     centred: jax.Array, var: jax.Array, weight: jax.Array | None, bias: jax.Array | None, eps: float
 ) -> jax.Array:
-    scale = 1 / jnp.sqrt(var.astype(centred.dtype) + eps)
+    scale = 1 / jnp.sqrt(var.astype(centred.dtype) + float(eps))
     if weight is not None:
         scale = scale * weight.astype(centred.dtype)
     output = centred * _per_channel(scale, centred)
@@ -133,7 +133,7 @@ def _validated(input: jax.Array, eps: float, training: bool, **parameters: jax.A
             f"input: expected more than 1 value per channel when training, got shape {input.shape}; "
             "use a larger batch, or eval()"
         )
-    if eps < 0 or (training and eps == 0):
+    if check.number("eps", eps) < 0 or (training and eps == 0):
         raise ValueError(f"eps: expected a {'positive' if training else 'non-negative'} number, got {eps}")
     given = {name: check.array(name, p) for name, p in parameters.items() if p is not None}
     for name, p in given.items():

@@ -1,6 +1,6 @@
 """Convolutions: `torch.nn.functional.conv1d` to `conv_transpose3d`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import jax
 
@@ -184,8 +184,10 @@ def _conv(
     input, weight, bias = _arrays(n, input, weight, bias, "C_out, C_in / groups")
     stride, dilation = ntuple("stride", stride, n, least=1), ntuple("dilation", dilation, n, least=1)
     pairs = padding_pairs(padding, weight.shape[2:], stride, dilation)
-    out_channels, in_channels = weight.shape[0], weight.shape[1] * groups
+    out_channels = weight.shape[0]
     check_groups("weight", out_channels, groups)
+    in_channels = weight.shape[1] * groups
+    _check_filled(weight, (0, *range(2, n + 2)))  # the input's channels may be none, as in torch
     _check_channels(n, input, in_channels, weight, groups)
     _check_bias(bias, out_channels)
     spatial = input.shape[-n:]
@@ -217,6 +219,7 @@ def _conv_transpose(
     padding = ntuple("padding", padding, n, least=0)
     output_padding = ntuple("output_padding", output_padding, n, least=0)
     check_groups("weight", weight.shape[0], groups)
+    _check_filled(weight, range(n + 2))
     _check_channels(n, input, weight.shape[0], weight, groups)
     _check_bias(bias, weight.shape[1] * groups)
     for axis, (extra, s, d) in enumerate(zip(output_padding, stride, dilation, strict=True)):
@@ -257,7 +260,7 @@ def padding_pairs(
 
 
 def check_groups(name: str, channels: int, groups: int) -> None:
-    check.integer("groups", groups, least=1)
+    groups = check.integer("groups", groups, least=1)
     if channels % groups:
         raise ValueError(f"groups: expected a divisor of the {channels} channels of {name}, got {groups}")
 
@@ -280,6 +283,12 @@ def _check_channels(n: int, input: jax.Array, channels: int, weight: jax.Array, 
             f"input: expected {channels} channels for weight of shape {weight.shape} and groups={groups}, "
             f"got {got} in shape {input.shape}"
         )
+
+
+def _check_filled(weight: jax.Array, axes: Iterable[int]) -> None:
+    for axis in axes:
+        if not weight.shape[axis]:
+            raise ValueError(f"weight: expected at least 1 entry on axis {axis}, got shape {weight.shape}")
 
 
 def _check_bias(bias: jax.Array | None, channels: int) -> None:

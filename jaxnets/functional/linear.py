@@ -16,7 +16,7 @@ def linear(input: jax.Array, weight: jax.Array, bias: jax.Array | None = None) -
     Args:
         input: any number of leading axes, `in_features` last.
         weight: `(out_features, in_features)`, or `(in_features,)` for one output without an axis.
-        bias: `(out_features,)`, or `()` with a one-axis weight.
+        bias: `(out_features,)`, or `()` with a one-axis weight and input.
 
     Shape:
         `(*, in_features)` to `(*, out_features)`.
@@ -39,6 +39,11 @@ def linear(input: jax.Array, weight: jax.Array, bias: jax.Array | None = None) -
     if not input.ndim or input.shape[-1] != weight.shape[-1]:
         raise ValueError(
             f"input: expected the last axis to have in_features={weight.shape[-1]} entries, got shape {input.shape}"
+        )
+    if bias is not None and weight.ndim == 1 and input.ndim > 1:
+        raise ValueError(
+            f"bias: expected None beside a weight of one axis and input of shape {input.shape}; "
+            "give the weight as (1, in_features)"
         )
     if bias is not None and bias.shape != weight.shape[:-1]:
         raise ValueError(f"bias: expected shape {weight.shape[:-1]}, got {bias.shape}")

@@ -274,7 +274,9 @@ def _nll(
     """The loss of each target, its weight (0 where it does not count), and whether it counts."""
     axis = min(likelihood.ndim - 1, 1)
     zero, size = jnp.zeros((), likelihood.dtype), likelihood.shape[axis]
-    kept = target != ignore_index
+    bounds = jnp.iinfo(target.dtype)
+    ignorable = bounds.min <= ignore_index <= bounds.max  # else no target is that class
+    kept = target != ignore_index if ignorable else jnp.ones(target.shape, bool)
     # an index below 0 would count from the end; `size` is out of range and gives NaN
     index = jnp.where(target < 0, jnp.full((), size, target.dtype), target)
     picked = jnp.take_along_axis(likelihood, jnp.expand_dims(index, axis), axis, mode="fill").squeeze(axis)
@@ -359,15 +361,16 @@ def _reduced(loss: jax.Array, weights: jax.Array | None, reduction: str, dtype: 
 def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
     """`reduction`, or what torch's older arguments `size_average` and `reduce` say in its place, with a warning."""
     if size_average is not None or reduce is not None:
-        if reduce is False:
+        average = size_average is None or check.truth("size_average", size_average)
+        if reduce is not None and not check.truth("reduce", reduce):
             reduction = "none"
         else:
-            reduction = "sum" if size_average is False else "mean"
+            reduction = "mean" if average else "sum"
         warnings.warn(
             f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
             stacklevel=3,
         )
-    if reduction == "elementwise_mean":
+    if isinstance(reduction, str) and reduction == "elementwise_mean":
         warnings.warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", stacklevel=3)
         return "mean"
     return check.choice("reduction", reduction, ("none", "mean", "sum"))

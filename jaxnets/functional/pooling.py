@@ -254,7 +254,7 @@ def adaptive_avg_pool1d(input: jax.Array, output_size: Size) -> jax.Array:
     return _adaptive_avg_pool(1, input, output_size)
 
 
-def adaptive_avg_pool2d(input: jax.Array, output_size: int | Sequence[int | None] | None) -> jax.Array:
+def adaptive_avg_pool2d(input: jax.Array, output_size: int | Sequence[int | None]) -> jax.Array:
     """Mean over as many windows of `(N, C, H, W)` as asked for.
 
     Window `i` of `n` over an axis of `H` elements has the elements `floor(i * H / n)` to `ceil((i + 1) * H / n) - 1`:
@@ -281,7 +281,7 @@ def adaptive_avg_pool2d(input: jax.Array, output_size: int | Sequence[int | None
     return _adaptive_avg_pool(2, input, output_size)
 
 
-def adaptive_avg_pool3d(input: jax.Array, output_size: int | Sequence[int | None] | None) -> jax.Array:
+def adaptive_avg_pool3d(input: jax.Array, output_size: int | Sequence[int | None]) -> jax.Array:
     """Mean over as many windows of `(N, C, D, H, W)` as asked for; see `adaptive_avg_pool2d`.
 
     >>> adaptive_avg_pool3d(jnp.ones((1, 4, 4, 4)), (1, 2, None)).shape
@@ -316,7 +316,7 @@ def _windows(
         raise ValueError(f"input: expected no empty axis but the batch, got shape {input.shape}")
     ceil_mode = check.flag("ceil_mode", ceil_mode)
     kernel = check.ntuple("kernel_size", kernel_size, n, least=1)
-    step = kernel if stride is None or stride in ((), []) else check.ntuple("stride", stride, n, least=1)
+    step = check.ntuple("stride", stride_or(kernel, stride), n, least=1)
     pad = check.ntuple("padding", padding, n, least=0)
     dilate = check.ntuple("dilation", dilation, n, least=1)
     output, borders = [], []
@@ -337,6 +337,11 @@ def _windows(
         output.append(count)
         borders.append((p, (count - 1) * s + reach - size - p))
     return _Windows(kernel, step, pad, dilate, tuple(output), tuple(borders))
+
+
+def stride_or(kernel_size: Size, stride: Size | None) -> Size:
+    """`stride`, or the size of the window where torch finds none: None, or no numbers."""
+    return kernel_size if stride is None or (check.is_sequence(stride) and not tuple(stride)) else stride
 
 
 def _max_pool(
@@ -394,15 +399,15 @@ def _counts(w: _Windows, sizes: Sequence[int], include_pad: bool) -> np.ndarray:
     return counts
 
 
-def _adaptive_avg_pool(n: int, input: jax.Array, output_size: int | Sequence[int | None] | None) -> jax.Array:
+def _adaptive_avg_pool(n: int, input: jax.Array, output_size: int | Sequence[int | None]) -> jax.Array:
     input = check.array("input", input)
     if not jnp.issubdtype(input.dtype, jnp.floating):
         raise TypeError(f"input: expected a floating dtype, got {input.dtype}; cast it first")
     check.rank("input", input, {n + 1: f"(C, {AXES[n]})", n + 2: f"(N, C, {AXES[n]})"})
     if 0 in input.shape[-n:]:
         raise ValueError(f"input: expected no empty axis to be pooled, got shape {input.shape}")
-    sizes = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * n
-    if len(sizes) != n:
+    sizes = tuple(output_size) if check.is_sequence(output_size) else (output_size,) * n
+    if len(sizes) != n or (None in sizes and (n == 1 or output_size is None)):  # None is one axis of several
         raise ValueError(f"output_size: expected an int or {n} ints, one for each spatial axis, got {output_size!r}")
     x = wide(input)
     for axis, size in zip(range(-n, 0), sizes, strict=True):

@@ -90,6 +90,7 @@ def renormalised(input: jax.Array, weight: jax.Array, max_norm: float, norm_type
     [[0.0, 8.0], [0.0, 4.0]]
     """
     input, weight = _validated(input, weight)
+    max_norm, norm_type = check.number("max_norm", max_norm), check.number("norm_type", norm_type)
     table = lax.stop_gradient(weight)
     rows = table.at[input].get(mode="fill")
     norm = jnp.linalg.norm(wide(rows), ord=norm_type, axis=-1, keepdims=True)

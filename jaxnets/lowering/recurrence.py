@@ -56,6 +56,8 @@ def recurrence(
     """
     # No step waits for the product of the inputs: it is one large product, outside of the scan.
     gates = affine(input, weights.ih, weights.bias_ih)
+    # A scan's state keeps its type: where it lies on a mesh is settled by the first step, so also before it.
+    state = tuple(h + jnp.zeros_like(gates[0, :, : h.shape[-1]]) for h in state)
 
     def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
         gates, time = x

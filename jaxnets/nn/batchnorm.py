@@ -29,19 +29,23 @@ class _BatchNorm(Family):
         rngs: nnx.Rngs | None = None,
     ):
         self.num_features = check.integer("num_features", num_features, least=0)
-        self.eps = eps
-        self.momentum = momentum
+        self.eps = check.number("eps", eps)
+        self.momentum = None if momentum is None else check.number("momentum", momentum)
         self.affine = check.flag("affine", affine)
         self.track_running_stats = check.flag("track_running_stats", track_running_stats)
         self.use_running_average = False
         shape, dtype = (num_features,), float_dtype(dtype)
         self.weight = nnx.Param(jnp.ones(shape, dtype)) if affine else None
-        self.bias = nnx.Param(jnp.zeros(shape, dtype)) if affine and bias else None
+        self.bias = nnx.Param(jnp.zeros(shape, dtype)) if affine and check.truth("bias", bias) else None
         self.running_mean = nnx.BatchStat(jnp.zeros(shape, dtype)) if track_running_stats else None
         self.running_var = nnx.BatchStat(jnp.ones(shape, dtype)) if track_running_stats else None
         self.num_batches_tracked = (
             nnx.BatchStat(jnp.zeros((), jnp.int32), torch_dtype="int64") if track_running_stats else None
         )
+
+    def set_view(self, use_running_average: bool | None = None) -> None:
+        """What `nnx.view(model, use_running_average=True)` calls."""
+        self.use_running_average = self.use_running_average if use_running_average is None else use_running_average
 
     def __call__(self, input: jax.Array) -> jax.Array:
         input = check.array("input", input)

@@ -31,7 +31,7 @@ class _Windowed(Family):
     ) -> None:
         self.in_channels = check.integer("in_channels", in_channels, least=0)
         self.out_channels = check.integer("out_channels", out_channels, least=0)
-        self.kernel_size = check.ntuple("kernel_size", kernel_size, self.n, least=1)
+        self.kernel_size = check.ntuple("kernel_size", kernel_size, self.n, least=1, repeat=False)
         self.stride = check.ntuple("stride", stride, self.n, least=1)
         self.dilation = check.ntuple("dilation", dilation, self.n, least=1)
         self.groups = groups
@@ -45,7 +45,7 @@ class _Windowed(Family):
         fan_in, _ = init.fan_in_and_fan_out(shape)
         bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
         draw = partial(init.uniform, a=-bound, b=bound)
-        self.bias = parameter(rngs, draw, (self.out_channels,), dtype) if bias else None
+        self.bias = parameter(rngs, draw, (self.out_channels,), dtype) if check.truth("bias", bias) else None
 
 
 class ConvNd(_Windowed):

@@ -1,13 +1,11 @@
 """Dropout: `torch.nn.Dropout`, `Dropout1d`, `Dropout2d`, `Dropout3d`."""
 
-from typing import Any
-
 import jax
 from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
-from jaxnets.nn.parameters import Family
+from jaxnets.nn.parameters import Family, stream
 
 __all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
 
@@ -17,25 +15,23 @@ class _Dropout(Family):
         self.p = check.probability("p", p)
         self.inplace = check.flag("inplace", inplace)
         self.deterministic = False
-        self.rngs = nnx.data(None) if rngs is None else _stream(rngs).fork()
+        self.rngs = nnx.data(None) if rngs is None else stream(rngs, "dropout").fork()
+
+    def set_view(self, deterministic: bool | None = None) -> None:
+        """What `nnx.view(model, deterministic=True)` calls."""
+        self.deterministic = self.deterministic if deterministic is None else deterministic
 
     def _key(self, rngs: nnx.Rngs | None) -> jax.Array | None:
         """A key where one is needed: nothing is drawn in evaluation, nor when all or nothing is dropped."""
         if self.deterministic or self.p in (0, 1):
             return None
-        stream = self.rngs if rngs is None else _stream(rngs)
-        if stream is None:
+        source = self.rngs if rngs is None else stream(rngs, "dropout")
+        if source is None:
             raise ValueError(
                 f"rngs: expected flax.nnx.Rngs in training, got None; pass rngs=nnx.Rngs(0) to {type(self).__name__} "
                 "or to the call, or call eval()"
             )
-        return stream()
-
-
-def _stream(rngs: Any) -> nnx.RngStream:
-    if not isinstance(rngs, nnx.Rngs):
-        raise TypeError(f"rngs: expected flax.nnx.Rngs, got {type(rngs).__name__}; pass rngs=nnx.Rngs(0)")
-    return rngs.dropout
+        return source()
 
 
 class Dropout(_Dropout):

@@ -64,6 +64,7 @@ class Linear(nnx.Module):
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None, *, rngs: nnx.Rngs):
         self.in_features = check.integer("in_features", in_features, least=0)
         self.out_features = check.integer("out_features", out_features, least=0)
+        bias = check.truth("bias", bias)
         self.weight = parameter(rngs, partial(init.kaiming_uniform, a=math.sqrt(5)), (out_features, in_features), dtype)
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
         self.bias = parameter(rngs, partial(init.uniform, a=-bound, b=bound), (out_features,), dtype) if bias else None
@@ -114,6 +115,7 @@ class Bilinear(nnx.Module):
         self.in1_features = check.integer("in1_features", in1_features, least=1)
         self.in2_features = check.integer("in2_features", in2_features, least=0)
         self.out_features = check.integer("out_features", out_features, least=0)
+        bias = check.truth("bias", bias)
         bound = 1 / math.sqrt(in1_features)
         draw = partial(init.uniform, a=-bound, b=bound)
         self.weight = parameter(rngs, draw, (out_features, in1_features, in2_features), dtype)

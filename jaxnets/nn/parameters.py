@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxnets import check
+
 Initializer = Callable[..., jax.Array]
 """A function of a key and a shape, with a keyword `dtype`: see `jaxnets.nn.init`."""
 
@@ -36,14 +38,21 @@ def parameter(rngs: nnx.Rngs, initializer: Initializer, shape: tuple[int, ...], 
 
     `dtype` is torch's argument: the parameter's dtype, float32 when not given.
     """
+    return nnx.Param(initializer(stream(rngs, "params")(), shape, dtype=float_dtype(dtype)))
+
+
+def stream(rngs: Any, name: str) -> nnx.RngStream:
+    """The random stream of that name, or the default one."""
     if not isinstance(rngs, nnx.Rngs):
         raise TypeError(f"rngs: expected flax.nnx.Rngs, got {type(rngs).__name__}; pass rngs=nnx.Rngs(0)")
-    return nnx.Param(initializer(rngs.params(), shape, dtype=float_dtype(dtype)))
+    if name not in rngs and "default" not in rngs:
+        raise ValueError(f"rngs: expected a stream {name!r} or a default one, got {list(rngs)}; pass rngs=nnx.Rngs(0)")
+    return rngs[name]
 
 
 def float_dtype(dtype: Any) -> jnp.dtype:
     """The dtype of a layer's parameters: float32, torch's default, when none is asked for."""
-    dtype = jnp.dtype(jnp.float32 if dtype is None else dtype)
+    dtype = check.dtype("dtype", jnp.float32 if dtype is None else dtype)
     if not jnp.issubdtype(dtype, jnp.inexact):
         raise TypeError(f"dtype: expected a floating or complex dtype, got {dtype}")
     return dtype

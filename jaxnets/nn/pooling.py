@@ -7,6 +7,7 @@ import jax
 
 from jaxnets import check
 from jaxnets import functional as F
+from jaxnets.functional.pooling import stride_or
 from jaxnets.nn.parameters import Family
 
 __all__ = [
@@ -27,7 +28,7 @@ Size = int | Sequence[int]
 def _size(name: str, value: Size, n: int, least: int) -> Any:
     """A size in torch's form: the int that was given, or a tuple."""
     values = check.ntuple(name, value, n, least=least)
-    return tuple(value) if isinstance(value, Sequence) else values[0]
+    return values[: len(tuple(value))] if check.is_sequence(value) else values[0]
 
 
 class _MaxPool(Family):
@@ -44,7 +45,7 @@ class _MaxPool(Family):
     ):
         n = self._axes
         self.kernel_size = _size("kernel_size", kernel_size, n, 1)
-        self.stride = _size("stride", kernel_size if stride is None else stride, n, 1)
+        self.stride = _size("stride", stride_or(kernel_size, stride), n, 1)
         self.padding = _size("padding", padding, n, 0)
         self.dilation = _size("dilation", dilation, n, 1)
         self.return_indices = check.flag("return_indices", return_indices)
@@ -143,7 +144,7 @@ class _AvgPool(Family):
     ):
         n = self._axes
         self.kernel_size = _size("kernel_size", kernel_size, n, 1)
-        self.stride = _size("stride", kernel_size if stride is None else stride, n, 1)
+        self.stride = _size("stride", stride_or(kernel_size, stride), n, 1)
         self.padding = _size("padding", padding, n, 0)
         self.ceil_mode = check.flag("ceil_mode", ceil_mode)
         self.count_include_pad = check.flag("count_include_pad", count_include_pad)
@@ -185,7 +186,7 @@ class AvgPool1d(_AvgPool):
         count_include_pad: bool = True,
     ):
         kernel = check.ntuple("kernel_size", kernel_size, 1)
-        step = kernel if stride is None else check.ntuple("stride", stride, 1)
+        step = check.ntuple("stride", stride_or(kernel, stride), 1)
         super().__init__(kernel, step, check.ntuple("padding", padding, 1), ceil_mode, count_include_pad)
 
     def __call__(self, input: jax.Array) -> jax.Array:
@@ -241,7 +242,7 @@ class AvgPool3d(_AvgPool):
 
 class _AdaptiveAvgPool(Family):
     def __init__(self, output_size: Any):
-        self.output_size = tuple(output_size) if isinstance(output_size, Sequence) else output_size
+        self.output_size = tuple(output_size) if check.is_sequence(output_size) else output_size
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):

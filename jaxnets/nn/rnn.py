@@ -7,14 +7,13 @@ from functools import partial
 from typing import Any, NoReturn
 
 import jax
-import numpy as np
 from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
 from jaxnets.functional.rnn import MODES, parameter_shapes
 from jaxnets.nn import init
-from jaxnets.nn.parameters import Family, parameter, value
+from jaxnets.nn.parameters import Family, parameter, stream, value
 from jaxnets.nn.utils.rnn import PackedSequence, pad_packed_sequence, repack
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
@@ -54,10 +53,11 @@ class RNNBase(Family):
         self.num_layers = check.integer("num_layers", num_layers, least=1)
         self.bias = check.flag("bias", bias)
         self.batch_first = check.flag("batch_first", batch_first)
-        if isinstance(dropout, bool) or not isinstance(dropout, int | float | np.number) or not 0 <= dropout <= 1:
-            raise ValueError(f"dropout: expected a probability in [0, 1], got {dropout!r}")
-        self.dropout = float(dropout)
-        self.bidirectional = bool(bidirectional)
+        try:
+            self.dropout = check.probability("dropout", dropout)
+        except TypeError as error:
+            raise ValueError(*error.args) from None  # as torch does
+        self.bidirectional = check.flag("bidirectional", bidirectional)
         self.proj_size = check.integer("proj_size", proj_size, least=0)
         if self.mode != "LSTM" and proj_size:
             _refuse_projection(proj_size)
@@ -72,7 +72,8 @@ class RNNBase(Family):
         for name, shape in self._shapes().items():
             setattr(self, name, parameter(rngs, partial(init.uniform, a=-bound, b=bound), shape, dtype))
         self.deterministic = False
-        self.rngs: nnx.RngStream | None = rngs.dropout.fork() if dropout and num_layers > 1 else nnx.data(None)
+        source = stream(rngs, "dropout").fork() if dropout and num_layers > 1 else nnx.data(None)
+        self.rngs: nnx.RngStream | None = source
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return parameter_shapes(
@@ -91,6 +92,10 @@ class RNNBase(Family):
         weights = [getattr(self, name) for name in self._shapes()]
         count = len(weights) // (self.num_layers * (2 if self.bidirectional else 1))
         return [weights[i : i + count] for i in range(0, len(weights), count)]
+
+    def set_view(self, deterministic: bool | None = None) -> None:
+        """What `nnx.view(model, deterministic=True)` calls."""
+        self.deterministic = self.deterministic if deterministic is None else deterministic
 
     def flatten_parameters(self) -> None:
         """Nothing: torch lays out memory for cuDNN here."""
@@ -122,10 +127,10 @@ class RNNBase(Family):
     def _key(self, rngs: nnx.Rngs | None) -> jax.Array | None:
         if self.deterministic or not self.dropout or self.num_layers == 1:
             return None
-        stream = self.rngs if rngs is None else rngs.dropout
-        if stream is None:
+        source = self.rngs if rngs is None else stream(rngs, "dropout")
+        if source is None:
             raise ValueError("rngs: expected random streams for dropout in training mode; pass rngs=nnx.Rngs(0)")
-        return stream()
+        return source()
 
 
 class RNN(RNNBase):
@@ -353,9 +358,9 @@ class RNNCellBase(Family):
     ):
         self.input_size = check.integer("input_size", input_size, least=0)
         self.hidden_size = check.integer("hidden_size", hidden_size, least=0)
-        self.bias = bias
+        self.bias = bias = check.truth("bias", bias)
         bound = 1 / math.sqrt(hidden_size) if hidden_size else 0.0
-        draw, rows = partial(init.uniform, a=-bound, b=bound), num_chunks * hidden_size
+        draw, rows = partial(init.uniform, a=-bound, b=bound), num_chunks * self.hidden_size
         self.weight_ih = parameter(rngs, draw, (rows, input_size), dtype)
         self.weight_hh = parameter(rngs, draw, (rows, hidden_size), dtype)
         self.bias_ih = parameter(rngs, draw, (rows,), dtype) if bias else None

@@ -76,8 +76,8 @@ class Embedding(nnx.Module):
                 )
             padding_idx %= num_embeddings
         self.padding_idx = padding_idx
-        self.max_norm = max_norm
-        self.norm_type = norm_type
+        self.max_norm = None if max_norm is None else check.number("max_norm", max_norm)
+        self.norm_type = check.number("norm_type", norm_type)
         self.scale_grad_by_freq = check.flag("scale_grad_by_freq", scale_grad_by_freq)
         self.sparse = check.flag("sparse", sparse)
         shape = (num_embeddings, embedding_dim)

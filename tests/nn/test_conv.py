@@ -153,7 +153,7 @@ CONSTRUCTOR_ERRORS = [
     ("Conv2d", (-4, 6, 3), {}, "in_channels: expected an int of at least 0, got -4"),
     ("Conv1d", (4, 6, 3), {"dtype": "int32"}, "dtype: expected a floating or complex dtype, got int32"),
     ("ConvTranspose2d", (4, 6, 3), {"padding_mode": "reflect"}, "padding_mode: expected one of 'zeros', got 'reflect'"),
-    ("ConvTranspose2d", (4, 6, 3), {"padding": "same"}, "padding: expected an int or 2 ints"),
+    ("ConvTranspose2d", (4, 6, 3), {"padding": "same"}, "padding: expected an int, got 'same'"),
 ]
 
 
