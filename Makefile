@@ -24,8 +24,8 @@ test: $(READY)  ## every test, then the parity suite
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --ignore tests/suite/test_cases.py
 	$(BIN)/python -m parity
 
-parity: $(READY)  ## the parity suite alone
-	$(BIN)/python -m parity
+parity: $(READY)  ## the parity suite alone, its results into docs/parity/
+	$(BIN)/python -m parity --report docs/parity
 
 dev:
 	@$(MAKE) --no-print-directory EXTRAS=dev READY=$(VENV)/.ready-dev $(VENV)/.ready-dev

@@ -105,6 +105,14 @@ def array(name: str, value: Any) -> jax.Array:
         raise TypeError(f"{name}: expected an array of numbers, got {type(value).__name__}: {error}") from None
 
 
+def scalar(name: str, value: Any) -> jax.Array:
+    """`value`, a number or an array that holds one, as a jax array without axes."""
+    number = jnp.asarray(value) if isinstance(value, int | float | complex) else array(name, value)
+    if number.ndim:
+        raise ValueError(f"{name}: expected a number, got an array of shape {number.shape}")
+    return number
+
+
 def rank(name: str, value: jax.Array, shapes: dict[int, str]) -> None:
     """Refuses an array whose number of axes is not a key of `shapes`, e.g. `{2: "(C, L)", 3: "(N, C, L)"}`."""
     if value.ndim not in shapes:

@@ -20,6 +20,7 @@ ARROWS = {
     "jaxnets/functional": {"jax", "numpy", "jaxnets.check", "jaxnets.lowering"},
     "jaxnets/nn": {"jax", "numpy", "flax", "jaxnets.check", "jaxnets.functional", "jaxnets.lowering"},
     "jaxnets/__init__.py": {"jaxnets"},
+    "jaxnets/cli.py": {"numpy", "rich", "typer", "jaxnets"},
     # `parity` uses what any user may: the door and the public rooms
     "parity": {
         "jax",

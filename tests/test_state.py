@@ -231,3 +231,18 @@ def test_shapes_alone_can_be_filled():
     theirs = torch.nn.Linear(3, 2)
     jaxnets.load_state_dict(abstract, theirs.state_dict())
     assert np.array_equal(abstract.weight[...], theirs.weight.detach().numpy())
+
+
+def test_a_module_without_values():
+    """`nnx.eval_shape` makes one; a checkpoint gives it its values."""
+
+    def make():
+        return nn.Sequential(nn.Conv2d(2, 3, 1, rngs=nnx.Rngs(0)), nn.BatchNorm2d(3))
+
+    model, filled = nnx.eval_shape(make), make()
+    state_dict, load_state_dict = jaxnets.state_dict, jaxnets.load_state_dict
+    shapes = {name: x.shape for name, x in state_dict(model).items()}
+    assert shapes == {name: x.shape for name, x in state_dict(filled).items()}
+    load_state_dict(model, state_dict(filled))
+    assert state_dict(model)["1.num_batches_tracked"].dtype == jnp.int64
+    np.testing.assert_array_equal(model(jnp.ones((2, 2, 3, 3))), filled(jnp.ones((2, 2, 3, 3))))

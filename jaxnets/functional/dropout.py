@@ -138,7 +138,7 @@ def _warn_of_rank(name: str, input: jax.Array, expected: tuple[int, ...]) -> Non
 
 def _dropout(input: jax.Array, shape: tuple[int, ...], p: float, training: bool, key: jax.Array | None) -> jax.Array:
     p = check.probability("p", p)
-    if not training or p == 0:
+    if not check.flag("training", training) or p == 0:
         return input
     if p == 1:
         # a product, since in torch the infinite and the undefined do not vanish

@@ -147,7 +147,7 @@ def nll_loss(
 
     Args:
         input: log probabilities, `(N, C, *)` or `(C,)`.
-        target: classes from 0 to C - 1, `(N, *)` or `()`, int64, int32 or uint8.
+        target: classes from 0 to C - 1, `(N, *)`, or `()` or `(1,)` without a batch, int64, int32 or uint8.
         weight: `(C,)`, dtype of `input`.
         size_average: deprecated, see `reduction`.
         ignore_index: a class that does not count.
@@ -296,6 +296,8 @@ def _classes(
     if not input.ndim:
         raise ValueError("input: expected (C,) or (N, C, *), got a number")
     wanted = input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
+    if input.ndim == 1 and target.shape == (1,):
+        target = target.reshape(())
     if target.shape != wanted:
         raise ValueError(
             f"target: expected classes of shape {wanted} for input of shape {input.shape}, got {target.shape}"
@@ -378,8 +380,12 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
 
 def _floating(*arrays: jax.Array) -> Any:
     """The floating dtype that arrays have in common; an integer or boolean array takes the others'."""
-    with jax.numpy_dtype_promotion("standard"):
-        dtype = jnp.result_type(*arrays)
+    try:
+        with jax.numpy_dtype_promotion("standard"):
+            dtype = jnp.result_type(*arrays)
+    except ValueError:
+        dtypes = " and ".join(str(x.dtype) for x in arrays)
+        raise TypeError(f"input: expected dtypes with a common one, got {dtypes}; cast one of them") from None
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"input: expected a floating dtype, got {arrays[0].dtype}; cast it first")
     return dtype

@@ -36,6 +36,8 @@ def pad(input: jax.Array, pad: Sequence[int], mode: str = "constant", value: flo
     """
     input = check.array("input", input)
     check.choice("mode", mode, MODES)
+    if not check.is_sequence(pad):
+        raise TypeError(f"pad: expected a list or tuple of ints, got {pad!r}")
     amounts = tuple(check.integer("pad", p) for p in pad)
     pairs = list(zip(amounts[::2], amounts[1::2], strict=False))[::-1]
     axes = range(input.ndim - len(pairs), input.ndim)
@@ -58,7 +60,7 @@ def pad(input: jax.Array, pad: Sequence[int], mode: str = "constant", value: flo
     ):
         raise ValueError(f"pad: {tuple(amounts)} leaves nothing of input of shape {input.shape}")
     if mode == "constant":
-        fill = jnp.asarray(0 if value is None else value, input.dtype)
+        fill = check.scalar("value", 0 if value is None else value).astype(input.dtype)
         borders = [(0, 0, 0)] * (input.ndim - len(pairs)) + [(*pair, 0) for pair in pairs]
         return lax.pad(input, fill, borders)
     for axis, (left, right) in zip(axes, pairs, strict=True):

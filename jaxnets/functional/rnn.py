@@ -103,6 +103,10 @@ def _stack(
     key: jax.Array | None,
 ) -> Any:
     """All layers and directions: a tuple of the output and the arrays of the last state."""
+    flags = {"has_biases": has_biases, "train": train, "bidirectional": bidirectional, "batch_first": batch_first}
+    for flag, value in flags.items():
+        check.flag(flag, value)
+    dropout = check.probability("dropout", dropout)
     directions = 2 if bidirectional else 1
     input = check.array("input", input)
     check.rank("input", input, {2: "(L, input_size)", 3: "(N, L, input_size)" if batch_first else "(L, N, input_size)"})
@@ -173,6 +177,8 @@ def _group(
     name: str, params: Sequence[jax.Array], has_biases: bool, num_layers: int, bidirectional: bool
 ) -> tuple[list[Weights], list[int]]:
     """torch's flat list of parameters as one `Weights` for each layer and direction; the sizes of the states."""
+    if not isinstance(params, tuple | list):
+        raise TypeError(f"params: expected a list or tuple of arrays, got {type(params).__name__}")
     params = [check.array(f"params[{i}]", p) for i, p in enumerate(params)]
     cells = check.integer("num_layers", num_layers, least=1) * (2 if bidirectional else 1)
     plain = 4 if has_biases else 2

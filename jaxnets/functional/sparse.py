@@ -59,7 +59,7 @@ def embedding(
         if not -size <= check.integer("padding_idx", padding_idx) < size:
             raise ValueError(f"padding_idx: expected a row from {-size} to {size - 1}, got {padding_idx}")
         source = jnp.where((input == padding_idx % size)[..., None], jnp.zeros((), rows.dtype), source)
-    if scale_grad_by_freq:
+    if check.flag("scale_grad_by_freq", scale_grad_by_freq):
         counts = jnp.zeros(weight.shape[0], jnp.int32).at[input].add(1, mode="drop")
         source = source / jnp.broadcast_to(counts[input][..., None].astype(rows.dtype), source.shape)
     return rows if source is rows else _with_derivative_of(source, rows)

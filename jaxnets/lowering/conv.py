@@ -55,9 +55,10 @@ def _conv_by_taps(
         first = [t * d for t, d in zip(tap, dilation, strict=True)]
         last = [f + (size - 1) * s + 1 for f, size, s in zip(first, sizes, stride, strict=True)]
         slices.append(lax.slice(x, (0, 0, *first), (n, c_in, *last), (1, 1, *stride)))
-    columns = jnp.stack(slices, 2).reshape(n, groups, -1, math.prod(sizes))
-    rows = weight.reshape(groups, c_out // groups, -1)
-    return jnp.einsum("gok,ngks->ngos", rows, columns).reshape(n, c_out, *sizes)
+    # The batch is no part of a reshape, so that it may lie on a mesh.
+    taps = jnp.stack(slices, 2).reshape(n, groups, c_in // groups, len(slices), *sizes)
+    rows = weight.reshape(groups, c_out // groups, c_in // groups, len(slices))
+    return jnp.einsum("goct,ngct...->ngo...", rows, taps).reshape(n, c_out, *sizes)
 
 
 def conv_transpose(

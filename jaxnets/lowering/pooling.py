@@ -47,7 +47,7 @@ def argmax_pool(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilati
     index = jnp.arange(math.prod(plane)).reshape(plane)
     index = lax.pad(index, jnp.full((), -1, index.dtype), borders)
     best = lax.pad(lax.stop_gradient(x), jnp.asarray(_lowest(x)), [*leading, *borders])
-    index = jnp.broadcast_to(index, best.shape)
+    index = jnp.broadcast_to(index, best.shape) + jnp.zeros_like(best, index.dtype)  # lies on the mesh as `best` does
     # one axis after the other, the last first: then equals meet in the order of rows
     for axis in range(-1, -len(kernel) - 1, -1):
         best, index = _slide(best, index, axis, kernel[axis], stride[axis], dilation[axis])

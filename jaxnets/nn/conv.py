@@ -110,6 +110,7 @@ class ConvNd(_Windowed):
         settings = self.weight[...], value(self.bias), self.stride
         if self.padding_mode == "zeros":
             return conv(input, *settings, self.padding, self.dilation, self.groups)
+        input = check.array("input", input)
         check.rank("input", input, {self.n + 1: "(C_in, *spatial)", self.n + 2: "(N, C_in, *spatial)"})
         border = [p for pair in reversed(self._pairs) for p in pair]
         return conv(F.pad(input, border, self.padding_mode), *settings, 0, self.dilation, self.groups)
@@ -227,6 +228,9 @@ class ConvTransposeNd(_Windowed):
 
     def _fill(self, input: jax.Array, output_size: Sequence[int]) -> tuple[int, ...]:
         """The `output_padding` that gives an output of `output_size`."""
+        input = check.array("input", input)
+        if not check.is_sequence(output_size):
+            raise TypeError(f"output_size: expected {self.n} ints, got {output_size!r}")
         if len(output_size) not in (self.n, input.ndim):
             raise ValueError(
                 f"output_size: expected {self.n} sizes, or {input.ndim} with batch and channels, "

@@ -304,3 +304,34 @@ def test_random_layers_equal_torch(seed):
         assert ours32.dtype == theirs32.dtype == np.float32
         close = np.isclose(ours32, theirs32, rtol=1.3e-6, atol=1e-5)
         assert (close | (np.abs(ours32 - exact) <= 2e-6 * scale)).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: nn.Conv2d(2, 3, [1], rngs=nnx.Rngs(0)), ValueError, "kernel_size: expected an int or 2 ints"),
+        (
+            lambda: F.conv1d(jnp.ones((2, 5)), jnp.ones((0, 2, 3))),
+            ValueError,
+            "weight: expected at least 1 entry on axis 0",
+        ),
+        (
+            lambda: F.conv1d(jnp.ones((2, 5)), jnp.ones((3, 2, 0))),
+            ValueError,
+            "weight: expected at least 1 entry on axis 2",
+        ),
+        (
+            lambda: F.conv_transpose1d(jnp.ones((2, 5)), jnp.ones((2, 0, 3))),
+            ValueError,
+            "weight: expected at least 1 entry on axis 1",
+        ),
+        (
+            lambda: nn.ConvTranspose1d(2, 3, 1, rngs=nnx.Rngs(0))(jnp.ones((2, 5)), output_size=5),
+            TypeError,
+            "output_size: expected 1 ints, got 5",
+        ),
+    ],
+)
+def test_more_refusals(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

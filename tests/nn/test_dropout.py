@@ -113,7 +113,7 @@ def test_warnings(call, message):
     [
         (lambda: nn.Dropout(1.5), ValueError, r"p: expected a probability in \[0, 1\], got 1.5"),
         (lambda: nn.Dropout2d(-0.1), ValueError, r"p: expected a probability in \[0, 1\], got -0.1"),
-        (lambda: nn.Dropout("0.5"), TypeError, r"p: expected a number in \[0, 1\], got '0.5'"),
+        (lambda: nn.Dropout("0.5"), TypeError, r"p: expected a probability in \[0, 1\], got '0.5'"),
         (
             lambda: nn.Dropout(0.5)(jnp.ones(3)),
             ValueError,

@@ -1,5 +1,7 @@
 """Losses: printed numbers, divisors, ends of the range, old arguments, refusals."""
 
+from contextlib import nullcontext
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -258,3 +260,34 @@ classes = jnp.zeros(2, int)
 def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", ["nll_loss", "cross_entropy"])
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_one_target_without_a_batch(name, reduction):
+    x, weight = np.random.default_rng(0).normal(size=5), np.arange(1.0, 6.0)
+    for target in (2, [2], [-100]):
+        wanted = getattr(torch.nn.functional, name)(
+            torch.tensor(x), torch.tensor(target), torch.tensor(weight), reduction=reduction
+        )
+        with jax.enable_x64(True):
+            ours = getattr(F, name)(jnp.asarray(x), jnp.array(target), jnp.asarray(weight), reduction=reduction)
+        assert ours.shape == tuple(wanted.shape)
+        np.testing.assert_allclose(ours, wanted, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"target: expected classes of shape \(\) for input of shape \(5,\)"):
+        getattr(F, name)(jnp.asarray(x), jnp.array([2, 1]))
+
+
+@pytest.mark.parametrize("ignore_index", [2**40, -(2**40)])
+def test_a_class_that_no_target_can_be_is_not_ignored(ignore_index):
+    score = jnp.array([[1.0, 2.0], [0.5, -1.0]])
+    expected = F.cross_entropy(score, jnp.array([1, 0]))
+    assert F.cross_entropy(score, jnp.array([1, 0]), ignore_index=ignore_index) == expected
+
+
+@pytest.mark.parametrize("size_average", [None, True, False, 0, 1])
+@pytest.mark.parametrize("reduce", [None, True, False, 0, 1])
+def test_torchs_older_arguments_as_truths(size_average, reduce):
+    with pytest.warns() if (size_average, reduce) != (None, None) else nullcontext():
+        theirs = torch.nn.MSELoss(size_average, reduce).reduction
+        assert nn.MSELoss(size_average, reduce).reduction == theirs

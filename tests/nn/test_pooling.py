@@ -230,3 +230,21 @@ x2, x3, x4 = jnp.ones((2, 5)), jnp.ones((2, 5, 5)), jnp.ones((2, 2, 5, 5))
 def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("stride", [None, [], (), np.array([], int)])
+def test_no_stride_is_the_size_of_the_window(stride):
+    for layer in (nn.MaxPool2d((2, 3), stride), nn.AvgPool2d((2, 3), stride)):
+        assert layer(jnp.ones((1, 4, 6))).shape == (1, 2, 2)
+
+
+def test_output_size_none():
+    """None stands for one of several axes, as in torch."""
+    for call in (
+        lambda: nn.AdaptiveAvgPool1d(None)(jnp.ones((1, 4))),
+        lambda: nn.AdaptiveAvgPool1d((None,))(jnp.ones((1, 4))),
+        lambda: nn.AdaptiveAvgPool2d(None)(jnp.ones((1, 4, 4))),
+    ):
+        with pytest.raises(ValueError, match="output_size: expected an int or"):
+            call()
+    assert nn.AdaptiveAvgPool2d((None, None))(jnp.ones((1, 4, 3))).shape == (1, 4, 3)

@@ -1,7 +1,6 @@
 """Recurrent layers: torch's numbers, and what torch cannot do: jit, vmap, one graph for all lengths."""
 
 import inspect
-import os
 from functools import partial
 
 import jax
@@ -67,20 +66,24 @@ def draw_network(seed):
     return rng, kind, form, int(rng.integers(1, 7)), hidden, kwargs
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get("JAXNETS_RANDOM_NETWORKS", 24))))
-def test_random_networks_equal_torch_forward_and_backward(seed):
-    """JAXNETS_RANDOM_NETWORKS says how many networks are drawn."""
+@pytest.mark.parametrize(
+    ("dtype", "close"),
+    [(torch.float64, {"rtol": 1e-12, "atol": 1e-12}), (torch.float32, {"rtol": 1.3e-6, "atol": 1e-5})],
+    ids=["f64", "f32"],
+)
+@pytest.mark.parametrize("seed", range(150))
+def test_random_networks_equal_torch_forward_and_backward(seed, dtype, close):
     rng, kind, form, features, hidden, kwargs = draw_network(seed)
-    with jax.enable_x64(True):
-        theirs, ours = twins(kind, features, hidden, seed=seed, dtype=torch.float64, **kwargs)
+    with jax.enable_x64(dtype == torch.float64):
+        theirs, ours = twins(kind, features, hidden, seed=seed, dtype=dtype, **kwargs)
         steps, batch = int(rng.integers(1, 9)), int(rng.integers(1, 5))
         cells = kwargs["num_layers"] * (1 + kwargs["bidirectional"])
         lengths = rng.integers(1, steps + 1, batch)
         leading = () if form == "unbatched" else (batch,)
         sizes = [kwargs.get("proj_size") or hidden, hidden][: 1 + (kind == "LSTM")]
-        h = [torch.randn(cells, *leading, size, dtype=torch.float64, requires_grad=True) for size in sizes]
+        h = [torch.randn(cells, *leading, size, dtype=dtype, requires_grad=True) for size in sizes]
         shape = (steps, *leading) if not kwargs["batch_first"] else (*leading, steps)
-        x = (torch.randn(*shape, features, dtype=torch.float64) * 2 + 0.25).requires_grad_()
+        x = (torch.randn(*shape, features, dtype=dtype) * 2 + 0.25).requires_grad_()
 
         def call(layer, packer, x, h):
             if form == "packed":
@@ -103,7 +106,6 @@ def test_random_networks_equal_torch_forward_and_backward(seed):
         (by_name, *by_input), ys = gradients((parameters, to_jax(x), to_jax(h)))
         by_name = nnx.to_pure_dict(by_name)
         by_parameter = [by_name[name] for name, _ in theirs.named_parameters()]
-        close = {"rtol": 1e-12, "atol": 1e-12}
         assert_same(outputs, ys, **close)
         assert_same([x.grad, *(s.grad for s in h)], by_input, **close)
         assert_same([p.grad for p in theirs.parameters()], by_parameter, **close)
@@ -503,3 +505,38 @@ class TestInterface:
         layer = nn.GRU(3, 4, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
         assert {w.dtype for w in layer.all_weights[0]} == {jnp.dtype(jnp.bfloat16)}
         assert layer(jnp.ones((2, 3), jnp.bfloat16))[0].dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("kind", [jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit])
+def test_layers_take_a_batch_that_lies_on_a_mesh(kind):
+    """Types know the mesh, if it has one device or a thousand: a scan's state must begin as it goes on."""
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(kind,))
+    batch = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    planes, rows = jnp.ones((2, 4, 6, 6)), jnp.ones((2, 5, 3))
+    for layer, x in (
+        (nn.LSTM(3, 4, 2, batch_first=True, bidirectional=True, rngs=nnx.Rngs(0)), rows),
+        (nn.LSTM(3, 4, proj_size=2, batch_first=True, rngs=nnx.Rngs(0)), rows),
+        (nn.GRU(3, 4, batch_first=True, rngs=nnx.Rngs(0)), rows),
+        (nn.Conv2d(4, 6, 3, groups=2, rngs=nnx.Rngs(0)), planes),
+        (nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2, rngs=nnx.Rngs(0)), planes),
+        (nn.MaxPool2d(3, return_indices=True), planes),
+        (nn.BatchNorm2d(4), planes),
+    ):
+        with jax.set_mesh(mesh):
+            ours = nnx.jit(lambda layer, x: layer(x))(layer, jax.device_put(x, batch))
+        for y, expected in zip(jax.tree.leaves(ours), jax.tree.leaves(layer(x)), strict=True):
+            np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_shard_map():
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec
+    layer, x = nn.LSTM(3, 4, 2, batch_first=True, rngs=nnx.Rngs(0)), jnp.ones((2, 5, 3))
+    graph, state = nnx.split(layer)
+    local = jax.shard_map(
+        lambda state, x: nnx.merge(graph, state)(x)[0],
+        mesh=mesh,
+        in_specs=(spec(), spec("data")),
+        out_specs=spec("data"),
+    )
+    np.testing.assert_allclose(jax.jit(local)(state, x), layer(x)[0], rtol=1e-6, atol=1e-6)

@@ -379,3 +379,14 @@ def test_nothing_of_the_caller_is_changed():
     ours.unpad_sequence(padded, lengths)
     assert padded.shape == (4, 3)
     assert lengths == [3, 2, 1]
+
+
+@pytest.mark.parametrize("lengths", [[1, 3, 2], np.array([1, 3, 2]), torch.tensor([1, 3, 2]), jnp.array([1, 3, 2])])
+def test_lengths_that_are_known_stay_known_inside_a_trace(lengths):
+    """Only traced lengths cost spare rows."""
+
+    @jax.jit
+    def rows(x):
+        return ours.pack_padded_sequence(x, lengths, enforce_sorted=False).data
+
+    assert rows(jnp.ones((4, 3, 2))).shape == (6, 2)

@@ -12,7 +12,6 @@ import parity
 from parity import Case, Packed, bools, integers, normal, rounded, uniform
 from parity.case import identify, matches
 from parity.cases import CASES, FAMILIES
-from parity.suite import check_case
 from parity.tolerance import Tolerance, measure
 from parity.tolerances import LOOSER, Looser, looser
 

@@ -172,7 +172,7 @@ def pack_padded_sequence(
     input = check.array("input", input)
     if input.ndim < 2 or not input.size:
         raise ValueError(f"input: expected {'(N, T, *)' if batch_first else '(T, N, *)'}, not empty, got {input.shape}")
-    padded = jnp.swapaxes(input, 0, 1) if batch_first else input
+    padded = jnp.swapaxes(input, 0, 1) if check.flag("batch_first", batch_first) else input
     steps, batch_size = padded.shape[:2]
     lengths = _ints("lengths", lengths, truncate=True)
     if len(lengths) != batch_size:
@@ -181,7 +181,7 @@ def pack_padded_sequence(
     if not isinstance(lengths, jax.core.Tracer):
         if lengths.min() < 1 or lengths.max() > steps:
             raise ValueError(f"lengths: expected ints in [1, {steps}], the steps of the input, got {lengths.tolist()}")
-        if enforce_sorted and (np.diff(lengths) > 0).any():
+        if check.flag("enforce_sorted", enforce_sorted) and (np.diff(lengths) > 0).any():
             raise ValueError(
                 f"lengths: expected the longest first, got {lengths.tolist()}; "
                 "sort the sequences, or pass enforce_sorted=False"
@@ -253,8 +253,8 @@ def pad_packed_sequence(
     sizes = xp.pad(sizes, (0, total_length - len(sizes)))
     exists = place[None] < sizes[:, None]
     rows = (xp.cumsum(sizes) - sizes)[:, None] + place[None]
-    padded = _pick(data, (rows,), exists, padding_value)
-    return jnp.swapaxes(padded, 0, 1) if batch_first else padded, _array(exists.sum(0))
+    padded = _pick(data, (rows,), exists, check.scalar("padding_value", padding_value))
+    return jnp.swapaxes(padded, 0, 1) if check.flag("batch_first", batch_first) else padded, _array(exists.sum(0))
 
 
 def pad_sequence(
@@ -295,8 +295,8 @@ def pad_sequence(
     rows = np.cumsum(lengths) - lengths + time
     # One gather from all sequences in a row: as many operations for a thousand sequences as for two.
     data = jnp.concatenate([x.astype(arrays[0].dtype) for x in arrays])
-    padded = _pick(data, (rows,), (time >= 0) & (time < lengths), padding_value)
-    return jnp.swapaxes(padded, 0, 1) if batch_first else padded
+    padded = _pick(data, (rows,), (time >= 0) & (time < lengths), check.scalar("padding_value", padding_value))
+    return jnp.swapaxes(padded, 0, 1) if check.flag("batch_first", batch_first) else padded
 
 
 def pack_sequence(sequences: Sequence[jax.Array], enforce_sorted: bool = True) -> PackedSequence:
@@ -342,7 +342,7 @@ def unpad_sequence(padded_sequences: jax.Array, lengths: Any, batch_first: bool 
     padded = check.array("padded_sequences", padded_sequences)
     if padded.ndim < 2:
         raise ValueError(f"padded_sequences: expected 2 axes or more, time and batch, got shape {padded.shape}")
-    padded = padded if batch_first else jnp.swapaxes(padded, 0, 1)
+    padded = padded if check.flag("batch_first", batch_first) else jnp.swapaxes(padded, 0, 1)
     lengths = _ints("lengths", lengths, truncate=True)
     if isinstance(lengths, jax.core.Tracer):
         raise ValueError(
@@ -401,7 +401,7 @@ def invert_permutation(permutation: jax.Array | None) -> jax.Array | None:
 
 def _arrays(sequences: Iterable[jax.Array]) -> list[jax.Array]:
     """The sequences as arrays that can be stacked when padded."""
-    if not isinstance(sequences, Iterable):
+    if not isinstance(sequences, Iterable) or getattr(sequences, "ndim", 1) == 0:
         raise TypeError(f"sequences: expected a list of arrays, got {type(sequences).__name__}")
     arrays = [check.array(f"sequences[{i}]", x) for i, x in enumerate(sequences)]
     if not arrays:
@@ -422,7 +422,10 @@ def _known(values: Any) -> Ints:
 
 def _ints(name: str, values: Any, *, truncate: bool = False) -> Ints:
     """`values` as ints along one axis."""
-    values = _known(values)
+    try:
+        values = _known(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # whatever the owner of `__array__` raises
+        raise TypeError(f"{name}: expected an array of ints, got {type(values).__name__}: {error}") from None
     if values.ndim != 1 or not (truncate or not values.size or jnp.issubdtype(values.dtype, jnp.integer)):
         raise ValueError(f"{name}: expected a list or array of ints with 1 axis, got {values.dtype}{values.shape}")
     return values.astype(int)
@@ -444,4 +447,4 @@ def _pick(rows: jax.Array, index: tuple[Ints, ...], exists: Ints, otherwise: Any
     """`rows[index]` where it exists, else a number, cast to the dtype of the rows."""
     picked = rows.at[index].get(mode="clip")
     exists = jnp.reshape(exists, exists.shape + (1,) * (picked.ndim - exists.ndim))
-    return jnp.where(exists, picked, jnp.asarray(otherwise).astype(rows.dtype))
+    return jnp.where(exists, picked, jnp.asarray(otherwise, rows.dtype))
