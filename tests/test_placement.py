@@ -27,7 +27,7 @@ path = sys.argv[1]
 
 
 def on_eight_devices(body, path):
-    done = subprocess.run([sys.executable, "-c", BEGIN + body, str(path)], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", BEGIN + body, str(path)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -110,11 +110,11 @@ def test_damage_ends_in_one_error_or_a_value(kind, damage, tmp_path):
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for damaged in damage(data, rng):
         target.write_bytes(damaged)
-        begin = time.perf_counter()
+        begin = time.process_time()
         message = error_of(target)
         outcomes["refused" if message else "loaded"] += 1
         assert not message or (message.startswith(str(target)) and len(message) < 2000)
-        assert time.perf_counter() - begin < 2
+        assert time.process_time() - begin < 20  # a hang, not a measurement
     assert outcomes["refused"]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 100_000  # kilobytes
 

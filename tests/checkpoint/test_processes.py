@@ -24,7 +24,7 @@ def run(body, names=("torch",), **values):
     for name, value in values.items():
         body = body.replace(f"${name}", repr(str(value)))
     text = BLOCK.format(names=list(names), body=body)
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

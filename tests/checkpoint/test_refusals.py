@@ -169,9 +169,9 @@ def doubled_tuples(levels):
     ],
 )  # fmt: skip
 def test_small_pickles_cannot_ask_for_much(data, message, refuse):
-    begin = time.perf_counter()
+    begin = time.process_time()
     refuse(data, message)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 20  # a hang, not a measurement
 
 
 def test_shared_containers_are_loaded_as_shared(tmp_path):
