@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import jax
 
 from jaxnets import check
+from jaxnets.functional.precision import wide
 from jaxnets.lowering import conv as lowering
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
@@ -297,4 +298,8 @@ def _check_bias(bias: jax.Array | None, channels: int) -> None:
 
 
 def _add_bias(output: jax.Array, bias: jax.Array | None) -> jax.Array:
-    return output if bias is None else output + bias.reshape(1, bias.size, *(1,) * (output.ndim - 2))
+    if bias is None:
+        return output
+    # In float32, so that the gradient of a half precision bias, a long sum, is one too.
+    per_channel = wide(bias).reshape(1, bias.size, *(1,) * (output.ndim - 2))
+    return (wide(output) + per_channel).astype(output.dtype)
