@@ -18,7 +18,7 @@ ARROWS = {
     "jaxnets/state.py": {"jax", "numpy", "flax", "jaxnets.arrays"},
     "jaxnets/lowering": {"jax", "numpy"},
     "jaxnets/functional": {"jax", "numpy", "jaxnets.check", "jaxnets.lowering"},
-    "jaxnets/nn": {"jax", "numpy", "flax", "jaxnets.check", "jaxnets.functional", "jaxnets.lowering"},
+    "jaxnets/nn": {"jax", "numpy", "flax", "jaxnets.check", "jaxnets.functional"},
     "jaxnets/__init__.py": {"jaxnets"},
     "jaxnets/cli.py": {"numpy", "rich", "typer", "jaxnets"},
     # `parity` uses what any user may: the door and the public rooms

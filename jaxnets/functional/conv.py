@@ -231,10 +231,10 @@ def _conv_transpose(
             )
     settings = zip(weight.shape[2:], stride, padding, output_padding, dilation, strict=True)
     for axis, (size, setting) in enumerate(zip(input.shape[-n:], settings, strict=True)):
-        if size == 0 or lowering.conv_transpose_output_size(size, *setting) < 1:
+        if size == 0 or conv_transpose_output_size(size, *setting) < 1:
             raise ValueError(
                 f"input: the output of spatial axis {axis} would have "
-                f"{lowering.conv_transpose_output_size(size, *setting)} entries; "
+                f"{conv_transpose_output_size(size, *setting)} entries; "
                 f"expected an input larger than {size} or less padding than {padding[axis]}"
             )
     batch = input if input.ndim == n + 2 else input[None]
@@ -258,6 +258,13 @@ def padding_pairs(
         raise ValueError(f"padding: 'same' needs a stride of 1, got {tuple(stride)}; give the padding as numbers")
     totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
     return [(total // 2, total - total // 2) for total in totals]
+
+
+def conv_transpose_output_size(
+    size: int, kernel: int, stride: int, padding: int, output_padding: int, dilation: int
+) -> int:
+    """`(size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1`."""
+    return (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1
 
 
 def check_groups(name: str, channels: int, groups: int) -> None:

@@ -98,10 +98,3 @@ def transposed_kernel(weight: jax.Array, groups: int) -> jax.Array:
 def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
     """`floor((size + padding - (dilation * (kernel - 1) + 1)) / stride) + 1`, `padding` being both sides' sum."""
     return math.floor((size + padding - (dilation * (kernel - 1) + 1)) / stride) + 1
-
-
-def conv_transpose_output_size(
-    size: int, kernel: int, stride: int, padding: int, output_padding: int, dilation: int
-) -> int:
-    """`(size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1`."""
-    return (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1

@@ -10,8 +10,7 @@ from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
-from jaxnets.functional.conv import check_groups, padding_pairs
-from jaxnets.lowering.conv import conv_transpose_output_size
+from jaxnets.functional.conv import check_groups, conv_transpose_output_size, padding_pairs
 from jaxnets.nn import init
 from jaxnets.nn.parameters import Family, parameter, value
 
