@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -88,6 +88,8 @@ class Case:
         seed: of the draw; each array of a case has a seed of its own, made from this one.
         note: what this case is there for, where the arguments do not say it.
     """
+
+    dtypes: ClassVar[tuple[str, ...]] = ("f64", "f32", "bf16", "f16")
 
     target: str
     args: tuple[Any, ...] = ()

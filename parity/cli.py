@@ -61,14 +61,14 @@ def main(
     prepare(device, str(cache))
 
     from parity.case import matches
-    from parity.cases import CASES
+    from parity.database import DATABASE
     from parity.suite import Results
 
     # A whole name means that case alone, though it may stand at the beginning of other names.
     names = [
         name
-        for name in CASES
-        if not only or any(name == pattern if pattern in CASES else matches(name, pattern) for pattern in only)
+        for name in DATABASE
+        if not only or any(name == pattern if pattern in DATABASE else matches(name, pattern) for pattern in only)
     ]
     if not names:
         fail(f"no case matches {' or '.join(only or [])}; see python -m parity --list")
@@ -145,10 +145,10 @@ def _check_all(
 
 def check(name: str, dtypes: Sequence[str]) -> list["Check"]:
     """The checks of one case of the database, in a process of its own."""
-    from parity.cases import CASES
+    from parity.database import DATABASE
     from parity.suite import check_case
 
-    return [found for dtype in dtypes for found in check_case(name, CASES[name], dtype)]
+    return [found for dtype in dtypes for found in check_case(name, DATABASE[name], dtype)]
 
 
 def versions(device: str | None, dtypes: Sequence[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import ml_dtypes
@@ -30,8 +30,34 @@ DTYPES: Mapping[str, tuple[np.dtype, torch.dtype]] = MappingProxyType(
 """The dtypes of the command line, numpy's and torch's."""
 
 
-class Pair:
+class Pair(Protocol):
     """A case made real: torch's module or function, ours with the same state, and what both are called with.
+
+    `mode` is "eval" or "train" where the case is for one of them alone; `refused` says that torch raises an error.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    seed: int
+    mode: str | None = None
+    refused: bool = False
+
+    def torch(self) -> Callable[..., Any]:
+        """Torch's module with random weights. They come from torch's global generator: keep its state if it matters."""
+
+    def jax(self, state: Mapping[str, Any]) -> Callable[..., Any]:
+        """Our module, filled with torch's state."""
+
+
+@functools.singledispatch
+def pair(case: Any, dtype: str) -> Pair:
+    """A case of any database made real; each database registers its kind."""
+    raise TypeError(f"case: expected a parity.Case, got {type(case).__name__}")
+
+
+@pair.register(Case)
+class CasePair(Pair):
+    """A case of our own.
 
     Args:
         case: what to make.
@@ -42,6 +68,7 @@ class Pair:
         numbers, self._dtype = DTYPES[dtype]
         draw = functools.partial(_drawn, dtype=numbers, seed=case.seed, counter=itertools.count())
         self.case = case
+        self.seed = case.seed
         self._built_from = draw((case.args, dict(case.kwargs)))
         self.args, self.kwargs = draw((case.inputs, dict(case.call)))
         self.is_layer = inspect.isclass(attrgetter(case.target)(torch.nn))
@@ -51,27 +78,28 @@ class Pair:
             self.kwargs |= self._built_from[1]
 
     def torch(self) -> Callable[..., Any]:
-        """Torch's module with random weights. They come from torch's global generator: keep its state if it matters."""
         if not self.is_layer:
             return attrgetter(self.case.target)(torch.nn)
         torch.manual_seed(self.case.seed)
         module = _layer(self.case.target, self._built_from, torch.nn, trees.torch_tree)
         module.to(self._dtype)
-        _unsettle(module, np.random.default_rng([self.case.seed, 1]))
+        unsettle(module, np.random.default_rng([self.case.seed, 1]))
         return module
 
     def jax(self, state: Mapping[str, Any]) -> Callable[..., Any]:
-        """Our module, filled with torch's state."""
         if not self.is_layer:
             return attrgetter(self.case.target)(jaxnets)
-        seed = self.case.seed
-        # Without numbers: to compile the random initial weights, which are overwritten, would take half of all time.
-        module = nnx.eval_shape(
-            lambda: _layer(self.case.target, self._built_from, jaxnets.nn, trees.jax_tree, nnx.Rngs(seed))
-        )
-        jaxnets.load_state_dict(module, state)
-        nnx.update(module, jax.tree.map(functools.partial(_seeded, seed), nnx.state(module, nnx.RngState)))
-        return module
+        make = functools.partial(_layer, self.case.target, self._built_from, jaxnets.nn, trees.jax_tree)
+        return filled(make, state, self.seed)
+
+
+def filled(make: Callable[[nnx.Rngs], nnx.Module], state: Mapping[str, Any], seed: int) -> nnx.Module:
+    """The module that `make` builds, with that state, and random streams that begin at `seed`."""
+    # Without numbers: to compile the random initial weights, which are overwritten, would take half of all time.
+    module = nnx.eval_shape(lambda: make(nnx.Rngs(seed)))
+    jaxnets.load_state_dict(module, state)
+    nnx.update(module, jax.tree.map(functools.partial(_seeded, seed), nnx.state(module, nnx.RngState)))
+    return module
 
 
 def _seeded(seed: int, x: Any) -> jax.Array:
@@ -95,9 +123,14 @@ def _layer(
 
     cls = attrgetter(target)(library)
     named = {name: made(value) for name, value in arguments[1].items()}
-    if rngs is not None and "rngs" in inspect.signature(cls.__init__).parameters:
-        named["rngs"] = rngs
-    return cls(*map(made, arguments[0]), **named)
+    return cls(*map(made, arguments[0]), **with_rngs(cls, named, rngs))
+
+
+def with_rngs(cls: type, arguments: dict[str, Any], rngs: nnx.Rngs | None) -> dict[str, Any]:
+    """Keyword arguments with `rngs`, if the class takes random streams."""
+    if rngs is None or "rngs" not in inspect.signature(cls.__init__).parameters:
+        return arguments
+    return arguments | {"rngs": rngs}
 
 
 def _drawn(tree: Any, *, dtype: np.dtype, seed: int, counter: Iterator[int]) -> Any:
@@ -129,7 +162,7 @@ def _array(spec: Spec, dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
             return rng.uniform(size=spec.shape) < spec.a
 
 
-def _unsettle(module: torch.nn.Module, rng: np.random.Generator) -> None:
+def unsettle(module: torch.nn.Module, rng: np.random.Generator) -> None:
     """Moves what starts as all ones or all zeros, where a swap or a missing factor would not show."""
     with torch.no_grad():
         for x in itertools.chain(module.parameters(), module.buffers()):

@@ -154,6 +154,31 @@ class TorchSide:
         run.buffers = {n: x for n, x in self._arrays().items() if n not in known}
         return run, directions
 
+    def run_twice(self, directions: Sequence[np.ndarray], seed: int) -> tuple[Gradients, Arrays]:
+        """Second derivatives, and the directions in which the gradients were differentiated.
+
+        With the gradients `g` along `directions`, these are the gradients of the sum of `g * along`, by name.
+
+        Raises:
+            RuntimeError: torch has no second derivative.
+        """
+        parameters = {n: p.requires_grad_(True) for n, p in self.parameters().items() if is_inexact(p)}
+        candidates = [i for i, x in enumerate(self.inputs) if is_inexact(x) and self._is_differentiable(i)]
+        output, leaves = self._call(candidates)
+        floating = [x for _, x in trees.leaves(output, "output") if is_inexact(x)]
+        pairs = [(x, trees.to_torch(d).to(x.dtype)) for x, d in zip(floating, directions, strict=True)]
+        pairs = [(x, d) for x, d in pairs if x.requires_grad]
+        wanted = parameters | {label(self.paths[i]): leaves[i] for i in candidates}
+        if not pairs or not wanted:
+            return {}, {}
+        outputs, vectors = zip(*pairs, strict=True)
+        options: Any = {"allow_unused": True, "create_graph": True}
+        gradients = torch.autograd.grad(outputs, list(wanted.values()), vectors, **options)
+        first = {n: g.to_dense() for n, g in zip(wanted, gradients, strict=True) if g is not None}
+        along = {n: _draw(trees.to_numpy(g), seed, 100 + i) for i, (n, g) in enumerate(first.items())}
+        bent = [(g, trees.to_torch(along[n])) for n, g in first.items() if g.requires_grad]
+        return self._gradients(bent, wanted), along
+
     def _call(self, differentiable: Sequence[int]) -> tuple[Any, list[torch.Tensor]]:
         leaves = [x.clone().requires_grad_(i in differentiable) for i, x in enumerate(self.inputs)]
         with torch.enable_grad():
@@ -219,7 +244,7 @@ class JaxSide:
         self.differentiable = [i for i, x in enumerate(self.inputs) if is_inexact(x)]
         self._structure = ""
         self._names: list[str] = []
-        self._compiled: dict[bool, Callable[..., Any]] = {}
+        self._programs: dict[bool, Callable[..., Any]] = {}
 
     @cached_property
     def state(self) -> Arrays:
@@ -227,12 +252,35 @@ class JaxSide:
 
     def run(self, grad: bool, directions: Sequence[np.ndarray], jit: bool) -> Run:
         """Outputs, gradients along the given directions (unless the outputs have other shapes), and buffers."""
-        function = self._function(grad)
-        if jit:
-            function = self._compiled.setdefault(grad, jax.jit(function))
-        wanted = [trees.to_jax(d) for d in directions]
-        outputs, rest, gradients = function(self.parameters, self.rest, self.inputs, wanted)
-        self.after = rest
+        function = self._compiled(grad) if jit else self._function(grad)
+        outputs, self.after, gradients = function(self.parameters, self.rest, self.inputs, _to_jax(directions))
+        return self._told(outputs, self.after, gradients)
+
+    def run_batch(self, others: Sequence[Any], directions: Sequence[Sequence[np.ndarray]]) -> list[Run]:
+        """The runs on these inputs and on others of the same shapes, both at once under `jax.vmap`."""
+        batch = _stacked([self.inputs, _to_jax(others)])
+        function = jax.jit(jax.vmap(self._function(True), in_axes=(None, None, 0, 0)))
+        results = function(self.parameters, self.rest, batch, _stacked([_to_jax(d) for d in directions]))
+        return [self._told(*_element(results, i)) for i in range(2)]
+
+    def run_twice(self, directions: Sequence[np.ndarray], along: Mapping[str, np.ndarray]) -> Gradients:
+        """Gradients of the sum of `gradients * along`, by name: see `TorchSide.run_twice`."""
+        floating = [self.inputs[i] for i in self.differentiable]
+
+        def slope(parameters: Any, floating: list[Any], rest: Any, inputs: list[Any], directions: Any) -> Any:
+            gradients = self._gradients_by_name(self._pull(parameters, floating, rest, inputs)[1](directions))
+            return sum(jax.numpy.vdot(trees.to_jax(along[n]), gradients[n]).real for n in along)
+
+        twice = jax.jit(jax.grad(slope, argnums=(0, 1)))
+        gradients = twice(self.parameters, floating, self.rest, self.inputs, _to_jax(directions))
+        return {n: _conjugate(x) for n, x in self._gradients_by_name(gradients).items()}
+
+    def lower(self, directions: Sequence[np.ndarray], platforms: Sequence[str]) -> None:
+        """Lowers forward and backward for other platforms; raises what stands in the way."""
+        arguments = (self.parameters, self.rest, self.inputs, _to_jax(directions))
+        jax.export.export(self._compiled(True), platforms=platforms)(*arguments)
+
+    def _told(self, outputs: Any, rest: Any, gradients: Any) -> Run:
         run = Run(self._structure, dict(zip(self._names, map(trees.to_numpy, outputs), strict=True)))
         after = self._named(self.parameters, rest).items()
         run.buffers = {n: trees.to_numpy(x) for n, x in after if n not in self._parameter_names}
@@ -244,41 +292,53 @@ class JaxSide:
             run.input_gradients = dict(zip(labels, map(_conjugate, inputs), strict=True))
         return run
 
+    def _gradients_by_name(self, gradients: Any) -> dict[str, Any]:
+        parameters, inputs = gradients
+        named = {n: x for n, x in self._named(parameters, self.rest).items() if n in self._parameter_names}
+        return named | dict(zip([label(self.paths[i]) for i in self.differentiable], inputs, strict=True))
+
+    def _compiled(self, grad: bool) -> Callable[..., Any]:
+        if grad not in self._programs:
+            self._programs[grad] = jax.jit(self._function(grad))
+        return self._programs[grad]
+
     def _function(self, grad: bool) -> Callable[..., Any]:
         """A pure function of the module's arrays and the inputs; one trace gives outputs, gradients and buffers."""
-
-        def forward(parameters: Any, floating: list[Any], rest: Any, inputs: list[Any]) -> Any:
-            filled = list(inputs)
-            for i, x in zip(self.differentiable, floating, strict=True):
-                filled[i] = x
-            args, kwargs = self.join(filled)
-            if self.graph is None:
-                output = self.module(*args, **kwargs)
-            else:
-                # Copied, since Flax lets a variable change only under the trace that made it.
-                module = nnx.merge(self.graph, parameters, rest, copy=True)
-                output = module(*args, **kwargs)
-                _, _, rest = nnx.split(module, nnx.Param, ...)  # type: ignore[misc]
-            self._structure = trees.structure(output)
-            named = list(trees.leaves(output, "output"))
-            self._names = [name for name, _ in named]
-            arrays = [jax.numpy.asarray(x) for _, x in named]
-            return [x for x in arrays if is_inexact(x)], (arrays, rest)
 
         def call(parameters: Any, rest: Any, inputs: list[Any], directions: list[Any]) -> Any:
             floating = [inputs[i] for i in self.differentiable]
             if not grad:
-                _, (outputs, after) = forward(parameters, floating, rest, inputs)
+                _, (outputs, after) = self._forward(parameters, floating, rest, inputs)
                 return outputs, after, None
-            smooth, pull, (outputs, after) = jax.vjp(
-                lambda p, x: forward(p, x, rest, inputs), parameters, floating, has_aux=True
-            )
+            smooth, pull, (outputs, after) = self._pull(parameters, floating, rest, inputs)
             if [(x.shape, x.dtype) for x in smooth] != [(d.shape, d.dtype) for d in directions]:
                 return outputs, after, None
             # For complex numbers torch's gradient is the conjugate of JAX's.
             return outputs, after, pull([d.conj() for d in directions])
 
         return call
+
+    def _pull(self, parameters: Any, floating: list[Any], rest: Any, inputs: list[Any]) -> Any:
+        return jax.vjp(lambda p, x: self._forward(p, x, rest, inputs), parameters, floating, has_aux=True)
+
+    def _forward(self, parameters: Any, floating: list[Any], rest: Any, inputs: list[Any]) -> Any:
+        """The floating outputs, and beside them all outputs and what is not a parameter, after the call."""
+        filled = list(inputs)
+        for i, x in zip(self.differentiable, floating, strict=True):
+            filled[i] = x
+        args, kwargs = self.join(filled)
+        if self.graph is None:
+            output = self.module(*args, **kwargs)
+        else:
+            # Copied, since Flax lets a variable change only under the trace that made it.
+            module = nnx.merge(self.graph, parameters, rest, copy=True)
+            output = module(*args, **kwargs)
+            _, _, rest = nnx.split(module, nnx.Param, ...)  # type: ignore[misc]
+        self._structure = trees.structure(output)
+        named = list(trees.leaves(output, "output"))
+        self._names = [name for name, _ in named]
+        arrays = [jax.numpy.asarray(x) for _, x in named]
+        return [x for x in arrays if is_inexact(x)], (arrays, rest)
 
     @cached_property
     def _parameter_names(self) -> set[str]:
@@ -303,6 +363,18 @@ class JaxSide:
         with recording(module) as record:
             module(*args, **kwargs)
         return record
+
+
+def _to_jax(arrays: Sequence[Any]) -> list[jax.Array]:
+    return [trees.to_jax(x) for x in arrays]
+
+
+def _stacked(lists: Sequence[Sequence[jax.Array]]) -> list[jax.Array]:
+    return [jax.numpy.stack(arrays) for arrays in zip(*lists, strict=True)]
+
+
+def _element(tree: Any, index: int) -> Any:
+    return jax.tree.map(lambda x: x[index], tree)
 
 
 def set_mode(module: nnx.Module, train: bool, hold: bool) -> None:

@@ -1,11 +1,11 @@
 """The suite: every property over every case."""
 
 import itertools
+import re
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -15,15 +15,27 @@ import torch
 from flax import nnx
 
 from parity.case import Case, identify
-from parity.comparison import comparing, exact_run, fair_rows, state_rows
+from parity.comparison import comparing, state_rows
 from parity.draws import draw_rows
-from parity.inputs import DTYPES, Pair
+from parity.inputs import DTYPES, Pair, pair
 from parity.sides import JaxSide, TorchSide, random_layers
 from parity.tolerance import Row
 from parity.tolerances import looser
+from parity.ways import WAYS, WAYS_OF, Bout, TorchError, torchs_part
 
-WAYS = ("jit", "eager")
-PROPERTIES = ("state", "structure", "forward", "parameter gradient", "input gradient", "buffers", "draws", "call")
+PROPERTIES = (
+    "state",
+    "structure",
+    "forward",
+    "parameter gradient",
+    "input gradient",
+    "buffers",
+    "second derivative",
+    "draws",
+    "lowers",
+    "refusal",
+    "call",
+)
 NORMS = (torch.nn.modules.batchnorm._NormBase,)
 
 PROGRAMS_KEPT = 40
@@ -40,7 +52,8 @@ class Check:
         case: the case's name.
         dtype: "f32", "f64", "bf16" or "f16".
         mode: "eval", "train", or "any" for a layer that does not tell them apart.
-        way: "eager" or "jit".
+        way: "jit"; "eager"; "vmap", two inputs at once; "twice", the gradient of the gradient; "export", lowered for
+            the platforms that are not here.
         property: one of `PROPERTIES`.
         status: "passed", "failed", or "not in torch" where torch has no kernel for the dtype.
         error: the greatest `max|a - b| / max(1, max|b|)` of the property's arrays.
@@ -129,10 +142,10 @@ class Results:
 
 
 def run(
-    cases: Iterable[Case] | Mapping[str, Case],
+    cases: Iterable[Case] | Mapping[str, Any],
     *,
     dtypes: Sequence[str] = ("f32", "f64"),
-    ways: Sequence[str] = WAYS,
+    ways: Sequence[str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Results:
     """Checks every property of every case on the default device.
@@ -140,7 +153,9 @@ def run(
     Args:
         cases: cases, or cases by name; without names they go by what they are.
         dtypes: any of "f32", "f64", "bf16", "f16".
-        ways: any of "eager" and "jit". Gradients are compared in the first of them.
+        ways: any of "jit" (outputs, gradients, buffers), "eager" (outputs, buffers), "vmap" (as "jit", two inputs at
+            once), "twice" (second derivatives), "export" (lowered for CUDA, ROCm and TPU). When not given,
+            `parity.ways.WAYS_OF` the dtype.
         progress: called with each case's name when it is done.
 
     Raises:
@@ -150,7 +165,7 @@ def run(
     >>> run([Case("Linear", (3, 2), inputs=(normal(4, 3),))]).ok
     True
     """
-    for name, given, known in (("dtypes", dtypes, tuple(DTYPES)), ("ways", ways, WAYS)):
+    for name, given, known in (("dtypes", dtypes, tuple(DTYPES)), ("ways", ways or (), tuple(WAYS))):
         for value in given:
             if value not in known:
                 raise ValueError(f"{name}: expected some of {', '.join(known)}, got {value!r}")
@@ -165,65 +180,92 @@ def run(
     return Results(tuple(checks), time.monotonic() - began)
 
 
-def check_case(name: str, case: Case, dtype: str, ways: Sequence[str] = WAYS) -> list[Check]:
-    """All checks of one case in one dtype."""
+def check_case(name: str, case: Any, dtype: str, ways: Sequence[str] | None = None) -> list[Check]:
+    """All checks of one case in one dtype; none where torch's database does not have the dtype."""
     if not next(_turn) % PROGRAMS_KEPT:
         jax.clear_caches()
+    if dtype not in case.dtypes:
+        return []
     checks: list[Check] = []
     with comparing(wide=dtype == "f64"), warnings.catch_warnings():
         # Both libraries warn of some cases, in the same words: of an implicit `dim`, of even kernels with "same".
         warnings.simplefilter("ignore", UserWarning)
-        try:
-            pair = Pair(case, dtype)
-            with _in_torch():
-                theirs = pair.torch()
-            for mode, way, rows in _properties(pair, theirs, ways):
-                checks.append(_check(name, dtype, mode, way, rows))
-        except TorchError as error:
-            checks.append(_refused(name, dtype, error))
+        for mode, way, found in _properties(case, dtype, WAYS_OF[dtype] if ways is None else ways):
+            if isinstance(found, TorchError):
+                checks.append(_not_in_torch(name, dtype, mode, way, found))
+            elif found:
+                checks.append(_check(name, dtype, mode, way, found))
     return checks
 
 
-def _properties(pair: Pair, theirs: Any, ways: Sequence[str]) -> Iterator[tuple[str, str, list[Row]]]:
-    """`(mode, way, rows of one property)` for all that can be compared."""
+Found = tuple[str, str, list[Row] | TorchError]
+"""A mode, a way, and the rows of one property, or what torch raised."""
+
+
+def _properties(case: Any, dtype: str, ways: Sequence[str]) -> Iterator[Found]:
+    """All that can be compared."""
+    both = pair(case, dtype)
+    if both.refused:
+        yield "any", "eager", [_refusal(both)]
+        return
     try:
-        ours = pair.jax(theirs.state_dict() if isinstance(theirs, torch.nn.Module) else {})
+        with torchs_part():
+            theirs = both.torch()
+    except TorchError as error:
+        yield "any", "eager", error
+        return
+    try:
+        ours = both.jax(theirs.state_dict() if isinstance(theirs, torch.nn.Module) else {})
     except Exception as error:
         yield "any", "eager", [_raised("state", error)]
         return
-    yield from _states(pair, theirs, ours)
-    for mode in ("eval", "train") if tells_modes_apart(theirs, ours) else ("any",):
-        torch_side = TorchSide(theirs, pair.args, pair.kwargs, mode == "train")
-        jax_side = JaxSide(ours, pair.args, pair.kwargs, mode == "train")
-        with _in_torch():
-            expected, directions = torch_side.run(True, pair.case.seed)
+    yield "any", "eager", _states(both, theirs, ours)
+    modes = ("eval", "train") if tells_modes_apart(theirs, ours) else ("any",)
+    for mode in (both.mode,) if both.mode else modes:
+        bout = Bout(both, theirs, ours, mode == "train")
         for way in ways:
-            try:
-                grad = way == ways[0]
-                exact = exact_run(theirs, pair.args, pair.kwargs, mode == "train", True, directions)
-                rows = fair_rows(jax_side.run(grad, directions, way == "jit"), expected, exact)
-            except Exception as error:
-                rows = [_raised("call", error)]
+            rows = _rows(lambda bout=bout, way=way: WAYS[way](bout), "call")  # type: ignore[misc]
+            if isinstance(rows, TorchError):
+                yield mode, way, rows
+                continue
             for property in PROPERTIES:
-                if group := [row for row in rows if row.property == property]:
-                    yield mode, way, group
+                yield mode, way, [row for row in rows if row.property == property]
     if random_layers(theirs):
-        try:
-            rows = draw_rows(theirs, ours, pair.args, pair.kwargs, pair.case.seed)
-        except Exception as error:
-            rows = [_raised("draws", error)]
-        if rows:
-            yield "train", "jit", rows
+        yield "train", "jit", _rows(lambda: draw_rows(theirs, ours, both.args, both.kwargs, both.seed), "draws")
 
 
-def _states(pair: Pair, theirs: Any, ours: Any) -> Iterator[tuple[str, str, list[Row]]]:
+def _rows(found: Callable[[], list[Row]], property: str) -> list[Row] | TorchError:
+    try:
+        return found()
+    except TorchError as error:
+        return error
+    except Exception as error:
+        return [_raised(property, error)]
+
+
+def _refusal(pair: Pair) -> Row:
+    """Whether we refuse, in construction or call, what torch refuses; an error of Python's own is no refusal."""
+    try:
+        with torchs_part():
+            theirs = pair.torch()
+        state = theirs.state_dict()
+    except TorchError:
+        state = {}
+    try:
+        JaxSide(pair.jax(state), pair.args, pair.kwargs, True).run(False, (), jit=False)
+    except (TypeError, ValueError, IndexError) as error:
+        told = ":" in str(error)
+        return Row("refusal", "", ok=told, note="" if told else f"unclear words: {error}")
+    return Row("refusal", "", ok=False, note="no error here, one in torch")
+
+
+def _states(pair: Pair, theirs: Any, ours: Any) -> list[Row]:
     torch_side = TorchSide(theirs, pair.args, pair.kwargs, False)
     jax_side = JaxSide(ours, pair.args, pair.kwargs, False)
-    if torch_side.state or jax_side.state:
-        rows, names, wanted = state_rows(torch_side, jax_side), list(jax_side.state), list(torch_side.state)
-        if names != wanted:
-            rows.append(Row("state", "names", ok=False, note=f"order {names}, expected torch's {wanted}"))
-        yield "any", "eager", rows
+    rows, names, wanted = state_rows(torch_side, jax_side), list(jax_side.state), list(torch_side.state)
+    if names != wanted:
+        rows.append(Row("state", "names", ok=False, note=f"order {names}, expected torch's {wanted}"))
+    return rows
 
 
 def tells_modes_apart(theirs: Any, ours: Any) -> bool:
@@ -235,26 +277,17 @@ def tells_modes_apart(theirs: Any, ours: Any) -> bool:
     return JaxSide(ours, (), {}, True).graph != JaxSide(ours, (), {}, False).graph
 
 
-class TorchError(Exception):
-    """What torch raised: its kernel lacks the dtype, or the case is none."""
-
-
-@contextmanager
-def _in_torch() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise TorchError(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
-
-
 def _raised(property: str, error: Exception) -> Row:
     return Row(property, "", ok=False, note=f"raised {type(error).__name__}: {error}")
 
 
-def _refused(name: str, dtype: str, error: TorchError) -> Check:
-    text = str(error)
-    lacking = dtype in ("bf16", "f16") and ("not implemented" in text or "not support" in text)
-    return Check(name, dtype, "any", "eager", "call", "not in torch" if lacking else "failed", why=f"torch: {text}")
+LACKING = re.compile("not implemented|not support|double backward|differentiable twice|does not require grad")
+"""How torch says that it has no kernel for a dtype, or no second derivative."""
+
+
+def _not_in_torch(name: str, dtype: str, mode: str, way: str, error: TorchError) -> Check:
+    lacking = (dtype in ("bf16", "f16") or way == "twice") and LACKING.search(str(error))
+    return Check(name, dtype, mode, way, "call", "not in torch" if lacking else "failed", why=f"torch: {error}")
 
 
 def _check(name: str, dtype: str, mode: str, way: str, rows: list[Row]) -> Check:

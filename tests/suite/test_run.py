@@ -21,17 +21,21 @@ LINEAR = Case("Linear", (3, 2), inputs=(normal(4, 3),))
 def test_every_property_is_checked_in_every_way():
     results = parity.run([Case("BatchNorm1d", (3,), inputs=(normal(5, 3),))])
     assert results.ok, results.failed
-    rest = [(c.mode, c.way, c.property) for c in results.checks if c.dtype == "f64"]
-    compiled = ("forward", "parameter gradient", "input gradient", "buffers")
-    assert rest == [
-        ("any", "eager", "state"),
-        *(
-            (mode, way, property)
-            for mode in ("eval", "train")
-            for way, properties in (("jit", compiled), ("eager", ("forward", "buffers")))
-            for property in properties
-        ),
-    ]
+    whole = ("forward", "parameter gradient", "input gradient", "buffers")
+    properties = {
+        "f32": (("jit", whole), ("eager", ("forward", "buffers")), ("export", ("lowers",))),
+        "f64": (("jit", whole), ("vmap", whole), ("twice", ("second derivative",))),
+    }
+    for dtype, ways in properties.items():
+        assert [(c.mode, c.way, c.property) for c in results.checks if c.dtype == dtype] == [
+            ("any", "eager", "state"),
+            *(
+                (mode, way, property)
+                for mode in ("eval", "train")
+                for way, properties in ways
+                for property in properties
+            ),
+        ]
 
 
 def test_a_layer_without_modes_is_counted_once():
@@ -51,8 +55,8 @@ def test_nothing_to_check_is_not_ok():
 def test_wrong_dtypes_and_ways_are_refused():
     with pytest.raises(ValueError, match="dtypes: expected some of f64, f32, bf16, f16, got 'f8'"):
         parity.run([LINEAR], dtypes=("f8",))
-    with pytest.raises(ValueError, match="ways: expected some of jit, eager, got 'vmap'"):
-        parity.run([LINEAR], ways=("vmap",))
+    with pytest.raises(ValueError, match="ways: expected some of jit, eager, vmap, twice, export, got 'pmap'"):
+        parity.run([LINEAR], ways=("pmap",))
 
 
 def test_what_torch_has_no_kernel_for_is_neither_passed_nor_failed(monkeypatch):
@@ -102,16 +106,16 @@ def test_the_database_is_immutable_and_every_array_has_its_own_seed():
     assert len(CASES) == sum(map(len, FAMILIES.values()))
     with pytest.raises(TypeError):
         CASES["x"] = LINEAR
-    from parity.inputs import Pair
+    from parity.inputs import CasePair
 
-    pair = Pair(Case("Bilinear", (3, 3, 2), inputs=(normal(4, 3), normal(4, 3))), "f64")
+    pair = CasePair(Case("Bilinear", (3, 3, 2), inputs=(normal(4, 3), normal(4, 3))), "f64")
     assert not np.array_equal(*pair.args)
 
 
 def test_parameters_do_not_stay_at_ones_and_zeros():
-    from parity.inputs import Pair
+    from parity.inputs import CasePair
 
-    state = Pair(Case("BatchNorm1d", (3,), inputs=(normal(4, 3),)), "f32").torch().state_dict()
+    state = CasePair(Case("BatchNorm1d", (3,), inputs=(normal(4, 3),)), "f32").torch().state_dict()
     for name in ("weight", "bias", "running_mean", "running_var"):
         assert len(set(state[name].tolist())) == 3
         assert (state[name] > 0).all()

@@ -1,0 +1,126 @@
+"""The ways in which a case is run on both sides, each with the rows that it gives."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from parity import trees
+from parity.comparison import exact_run, fair_rows, gradient_rows
+from parity.inputs import Pair
+from parity.sides import JaxSide, Run, TorchSide, is_inexact
+from parity.tolerance import Row
+
+PLATFORMS = ("cuda", "rocm", "tpu")
+"""What a case must lower for, with none of them at hand."""
+
+
+class TorchError(Exception):
+    """What torch raised: its kernel lacks the dtype or the derivative, or the case is none."""
+
+
+@contextmanager
+def torchs_part() -> Iterator[None]:
+    """Whatever is raised inside is torch's error."""
+    try:
+        yield
+    except Exception as error:
+        raise TorchError(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
+
+
+@dataclass
+class Bout:
+    """A pair in one mode: torch's module and ours, with what torch computes."""
+
+    pair: Pair
+    theirs: Any
+    ours: Any
+    train: bool
+
+    def torch_side(self) -> TorchSide:
+        """A new one for each run, since a run changes buffers."""
+        return TorchSide(self.theirs, self.pair.args, self.pair.kwargs, self.train)
+
+    @cached_property
+    def jax_side(self) -> JaxSide:
+        return JaxSide(self.ours, self.pair.args, self.pair.kwargs, self.train)
+
+    @cached_property
+    def _first_run(self) -> tuple[Run, list[np.ndarray]]:
+        with torchs_part():
+            return self.torch_side().run(True, self.pair.seed)
+
+    @property
+    def expected(self) -> Run:
+        return self._first_run[0]
+
+    @property
+    def directions(self) -> list[np.ndarray]:
+        return self._first_run[1]
+
+    def judged(self, run: Run) -> list[Row]:
+        """The run's rows beside torch's."""
+        exact = exact_run(self.theirs, self.pair.args, self.pair.kwargs, self.train, True, self.directions)
+        return fair_rows(run, self.expected, exact)
+
+
+def jit(bout: Bout) -> list[Row]:
+    """Outputs, gradients and buffers, compiled."""
+    return bout.judged(bout.jax_side.run(True, bout.directions, jit=True))
+
+
+def eager(bout: Bout) -> list[Row]:
+    """Outputs and buffers, operation by operation."""
+    return bout.judged(bout.jax_side.run(False, bout.directions, jit=False))
+
+
+def vmap(bout: Bout) -> list[Row]:
+    """Outputs, gradients and buffers of two inputs at once: those of the case, and the same in halves."""
+    if not any(is_inexact(x) for x in bout.jax_side.inputs):
+        return []
+    torch_side = bout.torch_side()
+    others = [x * 0.5 if is_inexact(x) else x for x in torch_side.inputs]
+    torch_side.inputs = others
+    with torchs_part():
+        expected, directions = torch_side.run(True, bout.pair.seed + 1)
+    if _shapes(expected) != _shapes(bout.expected):
+        return []
+    runs = bout.jax_side.run_batch([trees.to_numpy(x) for x in others], (bout.directions, directions))
+    rows = [fair_rows(run, torchs, Run) for run, torchs in zip(runs, (bout.expected, expected), strict=True)]
+    return [replace(row, name=f"{row.name} of input {i}") for i, part in enumerate(rows) for row in part]
+
+
+def twice(bout: Bout) -> list[Row]:
+    """The second derivative, where torch has one."""
+    if any(x.dtype.kind == "c" for x in bout.expected.outputs.values()):
+        return []
+    with torchs_part():
+        expected, along = bout.torch_side().run_twice(bout.directions, bout.pair.seed)
+    if not along:
+        return []
+    return gradient_rows("second derivative", bout.jax_side.run_twice(bout.directions, along), expected, None)
+
+
+def export(bout: Bout) -> list[Row]:
+    """Whether forward and backward lower for each platform."""
+    bout.jax_side.lower(bout.directions, PLATFORMS)
+    return [Row("lowers", ", ".join(PLATFORMS))]
+
+
+def _shapes(run: Run) -> list[tuple[int, ...]]:
+    return [x.shape for x in run.outputs.values()]
+
+
+WAYS: Mapping[str, Callable[[Bout], Sequence[Row]]] = MappingProxyType(
+    {way.__name__: way for way in (jit, eager, vmap, twice, export)}
+)
+
+WAYS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"f32": ("jit", "eager", "export"), "f64": ("jit", "vmap", "twice"), "bf16": ("jit",), "f16": ("jit",)}
+)
+"""Each way in the dtype in which it shows most: what vectorises, or is differentiated twice, must agree to the last
+digits; what lowers is what users run."""
