@@ -20,12 +20,13 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## two torch models, their checkpoints, the same models in JAX, and the proof
 	@$(BIN)/python -m examples.digits
 
-test: $(READY)  ## every test, then the parity suite
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --ignore tests/suite/test_cases.py
-	$(BIN)/python -m parity
+test: $(READY)  ## every test, then our own cases against torch
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m parity --quick
 
-parity: $(READY)  ## the parity suite alone, its results into docs/parity/
+parity: $(READY)  ## the whole parity suite, its results into docs/parity/
 	$(BIN)/python -m parity --report docs/parity
+	$(BIN)/python -m parity.coverage docs/parity/coverage.md
 
 dev:
 	@$(MAKE) --no-print-directory EXTRAS=dev READY=$(VENV)/.ready-dev $(VENV)/.ready-dev

@@ -1,13 +1,15 @@
 """PyTorch's layers as Flax NNX modules, PyTorch's checkpoints in and out.
 
-The door: `jaxnets.nn`, `jaxnets.functional`, `load`, `save`, `load_state_dict`, `state_dict`.
+The door: `jaxnets.nn`, `jaxnets.functional`, `load`, `save`, `load_state_dict`, `state_dict`,
+`TorchRngs`.
 """
 
 from jaxnets import functional, nn
 from jaxnets.checkpoint import CheckpointError, save
 from jaxnets.placement import load
+from jaxnets.random import TorchRngs
 from jaxnets.state import load_state_dict, state_dict
 
 __version__ = "0.1.0"
 
-__all__ = ["CheckpointError", "functional", "load", "load_state_dict", "nn", "save", "state_dict"]
+__all__ = ["CheckpointError", "TorchRngs", "functional", "load", "load_state_dict", "nn", "save", "state_dict"]

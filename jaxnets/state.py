@@ -1,7 +1,9 @@
 """torch's names <-> a module's leaves: `state_dict`, `load_state_dict`."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -36,22 +38,29 @@ def named_variables(module: nnx.Module) -> Iterator[tuple[str, nnx.Variable]]:
     """
     if not isinstance(module, nnx.Module):
         raise TypeError(f"module: expected a flax.nnx.Module, got {type(module).__name__}")
-    yield from _walk(module, "", ())
+    yield from _walk(module)
 
 
-def _walk(node: Any, prefix: str, above: tuple[int, ...]) -> Iterator[tuple[str, nnx.Variable]]:
+def _walk(module: nnx.Module) -> Iterator[tuple[str, nnx.Variable]]:
+    for prefix, node in _nodes(module, "", ()):
+        leaves = [
+            (prefix + name, value)
+            for name, value in _attributes(node)
+            if isinstance(value, nnx.Variable)
+            and not isinstance(value, NOT_STATE)
+            and value.get_metadata("persistent", True)
+        ]
+        yield from sorted(leaves, key=lambda leaf: not isinstance(leaf[1], nnx.Param))
+
+
+def _nodes(node: Any, prefix: str, above: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
+    """A module, its children, and theirs, with the prefixes of their names."""
     if id(node) in above:  # a child that points back to its parent
         return
-    leaves, children = [], []
-    for name, value in _attributes(node):
-        if isinstance(value, nnx.Variable):
-            if not isinstance(value, NOT_STATE) and value.get_metadata("persistent", True):
-                leaves.append((prefix + name, value))
-        elif isinstance(value, nnx.Pytree | list | tuple | dict):
-            children.append((name, value))
-    yield from sorted(leaves, key=lambda leaf: not isinstance(leaf[1], nnx.Param))
-    for name, child in children:
-        yield from _walk(child, f"{prefix}{name}.", (*above, id(node)))
+    yield prefix, node
+    for name, child in _attributes(node):
+        if isinstance(child, nnx.Pytree | list | tuple | dict) and not isinstance(child, nnx.Variable):
+            yield from _nodes(child, f"{prefix}{name}.", (*above, id(node)))
 
 
 def _attributes(node: Any) -> Iterator[tuple[str, Any]]:
@@ -133,6 +142,7 @@ def load_state_dict(module: nnx.Module, state: Mapping[str, Any], strict: bool =
     for key in state:
         if not isinstance(key, str):
             raise TypeError(f"state: expected names (str) as keys, got {key!r} of type {type(key).__name__}")
+    state = _upgraded(module, state)
 
     missing = [name for name in variables if name not in state and not _is_optional(name, state)]
     unexpected = [name for name in state if name not in variables]
@@ -157,7 +167,28 @@ def load_state_dict(module: nnx.Module, state: Mapping[str, Any], strict: bool =
         elif variable.has_metadata("torch_dtype"):
             variable.del_metadata("torch_dtype")
         variable.set_value(array)
+    for loaded in list(_hooks(module, "state_loaded")):  # a layer may become another then
+        loaded()
     return IncompatibleKeys(missing, unexpected)
+
+
+def _hooks(module: nnx.Module, name: str) -> Iterator[Callable[..., None]]:
+    """The methods of that name of a module and its children, which take the prefix of their names first."""
+    for prefix, node in _nodes(module, "", ()):
+        if hasattr(type(node), name):  # asked of the class: nnx.Rngs, which may be a child, has every attribute
+            yield partial(getattr(node, name), prefix)
+
+
+def _upgraded(module: nnx.Module, state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a module's `upgrade_state(prefix, state)` makes of names that older versions of torch gave."""
+    hooks = list(_hooks(module, "upgrade_state"))
+    if not hooks:
+        return state
+    upgraded = OrderedDict(state)
+    upgraded.__dict__.update(_metadata=getattr(state, "_metadata", {}))
+    for upgrade in hooks:
+        upgrade(upgraded)
+    return upgraded
 
 
 def _is_optional(name: str, state: Mapping[str, Any]) -> bool:
@@ -171,7 +202,9 @@ def _fit(array: Any, variable: nnx.Variable) -> tuple[jax.Array, str | None]:
     held = variable.get_value()
     if not isinstance(array, jax.Array):
         array = to_numpy(array)
-    if array.shape != held.shape:
+    # a lazy layer's parameter that has no values yet has None for what it does not know
+    known = tuple(a if h is None else h for h, a in zip(held.shape, array.shape, strict=False))
+    if len(array.shape) != len(held.shape) or array.shape != known:
         raise ValueError(f"expected shape {held.shape}, got {array.shape}")
     kind, wanted = _kind(array.dtype), _kind(held.dtype)
     if kind != wanted:

@@ -30,6 +30,10 @@ console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isat
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxnets" / "parity"
 
 
+CHUNK = 8
+"""Cases that a process takes at a time."""
+
+
 class Device(StrEnum):
     CPU = "cpu"
     GPU = "gpu"
@@ -46,10 +50,13 @@ class Dtype(StrEnum):
 @app.command()
 def main(
     device: Annotated[Device | None, typer.Option(help="Where JAX runs; its default device when not given.")] = None,
-    dtype: Annotated[list[Dtype] | None, typer.Option(help="Repeatable.", show_default="f32 and f64")] = None,
+    dtype: Annotated[list[Dtype] | None, typer.Option(help="Repeatable.", show_default="all")] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Cases whose name holds this, or is matched by its * and ?. Repeatable.")
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Our own cases alone, compiled, in float32 and float64.")
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for report.json and report.md.")] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: as many as there are cores.")] = 0,
     cache: Annotated[Path, typer.Option(help="Where compiled programs are kept from run to run.")] = CACHE,
@@ -57,19 +64,15 @@ def main(
 ) -> None:
     """Compare every layer and function with torch: outputs, gradients, buffers, distributions of random draws."""
     jobs = jobs or os.cpu_count() or 1
-    dtypes = [str(d) for d in dtype or (Dtype.F32, Dtype.F64)]
+    dtypes = [str(d) for d in dtype or ((Dtype.F32, Dtype.F64) if quick else Dtype)]
+    ways = ("jit",) if quick else None
     prepare(device, str(cache))
 
-    from parity.case import matches
-    from parity.database import DATABASE
+    from parity.case import Case
+    from parity.database import find
     from parity.suite import Results
 
-    # A whole name means that case alone, though it may stand at the beginning of other names.
-    names = [
-        name
-        for name in DATABASE
-        if not only or any(name == pattern if pattern in DATABASE else matches(name, pattern) for pattern in only)
-    ]
+    names = [name for name, case in find(only or []).items() if isinstance(case, Case) or not quick]
     if not names:
         fail(f"no case matches {' or '.join(only or [])}; see python -m parity --list")
     if list_:
@@ -82,10 +85,11 @@ def main(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     ) as progress:
         task = progress.add_task("cases", total=len(names))
-        for found in _check_all(names, dtypes, jobs, device, str(cache)):
+        for found in _check_all(names, dtypes, ways, jobs, device, str(cache)):
             checks += found
             failed = sum(check.status == "failed" for check in checks)
-            progress.update(task, advance=1, description=f"cases, {len(checks)} checks, {failed} failed")
+            done = len({check.case for check in checks})
+            progress.update(task, completed=done, description=f"cases, {len(checks)} checks, {failed} failed")
     order = {name: i for i, name in enumerate(names)}
     checks.sort(key=lambda check: order[check.case])
     results = Results(tuple(checks), time.monotonic() - began)
@@ -128,27 +132,36 @@ def fail(text: str) -> None:
 
 
 def _check_all(
-    names: Sequence[str], dtypes: Sequence[str], jobs: int, device: str | None, cache: str
+    names: Sequence[str],
+    dtypes: Sequence[str],
+    ways: Sequence[str] | None,
+    jobs: int,
+    device: str | None,
+    cache: str,
 ) -> Iterator[list["Check"]]:
-    """The checks of each case, as the cases are done."""
+    """The checks of some cases, as they are done."""
     if jobs == 1 or len(names) == 1:
         for name in names:
-            yield check(name, dtypes)
+            yield check([name], dtypes, ways)
         return
+    # Neighbours share small programs: a process gets some at a time.
+    chunks = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
     # Spawned, not forked: JAX is multithreaded, and threads do not survive a fork.
     with ProcessPoolExecutor(
-        min(jobs, len(names)), mp_context=get_context("spawn"), initializer=prepare, initargs=(device, cache)
+        min(jobs, len(chunks)), mp_context=get_context("spawn"), initializer=prepare, initargs=(device, cache)
     ) as pool:
-        for future in as_completed([pool.submit(check, name, dtypes) for name in names]):
+        for future in as_completed([pool.submit(check, chunk, dtypes, ways) for chunk in chunks]):
             yield future.result()
 
 
-def check(name: str, dtypes: Sequence[str]) -> list["Check"]:
-    """The checks of one case of the database, in a process of its own."""
-    from parity.database import DATABASE
+def check(names: Sequence[str], dtypes: Sequence[str], ways: Sequence[str] | None) -> list["Check"]:
+    """The checks of some cases of the database, in a process of its own."""
+    from parity.database import find
     from parity.suite import check_case
 
-    return [found for dtype in dtypes for found in check_case(name, DATABASE[name], dtype)]
+    return [
+        found for name, case in find(names).items() for dtype in dtypes for found in check_case(name, case, dtype, ways)
+    ]
 
 
 def versions(device: str | None, dtypes: Sequence[str]) -> dict[str, str]:

@@ -30,6 +30,10 @@ RANDOM: tuple[tuple[type, str], ...] = (
 )
 
 
+QUICK = {"xla_backend_optimization_level": 0}
+"""Compiler options where formulas are judged, not programs: a third less time to compile."""
+
+
 @dataclass
 class Run:
     """What one side gives: outputs and gradients by name (None when not asked for), and the buffers after the call."""
@@ -259,7 +263,7 @@ class JaxSide:
     def run_batch(self, others: Sequence[Any], directions: Sequence[Sequence[np.ndarray]]) -> list[Run]:
         """The runs on these inputs and on others of the same shapes, both at once under `jax.vmap`."""
         batch = _stacked([self.inputs, _to_jax(others)])
-        function = jax.jit(jax.vmap(self._function(True), in_axes=(None, None, 0, 0)))
+        function = jax.jit(jax.vmap(self._function(True), in_axes=(None, None, 0, 0)), compiler_options=QUICK)
         results = function(self.parameters, self.rest, batch, _stacked([_to_jax(d) for d in directions]))
         return [self._told(*_element(results, i)) for i in range(2)]
 
@@ -271,7 +275,7 @@ class JaxSide:
             gradients = self._gradients_by_name(self._pull(parameters, floating, rest, inputs)[1](directions))
             return sum(jax.numpy.vdot(trees.to_jax(along[n]), gradients[n]).real for n in along)
 
-        twice = jax.jit(jax.grad(slope, argnums=(0, 1)))
+        twice = jax.jit(jax.grad(slope, argnums=(0, 1)), compiler_options=QUICK)
         gradients = twice(self.parameters, floating, self.rest, self.inputs, _to_jax(directions))
         return {n: _conjugate(x) for n, x in self._gradients_by_name(gradients).items()}
 

@@ -38,7 +38,7 @@ PROPERTIES = (
 )
 NORMS = (torch.nn.modules.batchnorm._NormBase,)
 
-PROGRAMS_KEPT = 40
+PROGRAMS_KEPT = 200
 """After so many cases what was compiled for them is let go: a thousand cases would hold gigabytes."""
 
 _turn = itertools.count(1)
@@ -215,7 +215,7 @@ def _properties(case: Any, dtype: str, ways: Sequence[str]) -> Iterator[Found]:
         yield "any", "eager", error
         return
     try:
-        ours = both.jax(theirs.state_dict() if isinstance(theirs, torch.nn.Module) else {})
+        ours = both.jax(_state(theirs))
     except Exception as error:
         yield "any", "eager", [_raised("state", error)]
         return
@@ -247,9 +247,8 @@ def _refusal(pair: Pair) -> Row:
     """Whether we refuse, in construction or call, what torch refuses; an error of Python's own is no refusal."""
     try:
         with torchs_part():
-            theirs = pair.torch()
-        state = theirs.state_dict()
-    except TorchError:
+            state = _state(pair.torch())
+    except TorchError:  # torch refuses in its constructor
         state = {}
     try:
         JaxSide(pair.jax(state), pair.args, pair.kwargs, True).run(False, (), jit=False)
@@ -257,6 +256,10 @@ def _refusal(pair: Pair) -> Row:
         told = ":" in str(error)
         return Row("refusal", "", ok=told, note="" if told else f"unclear words: {error}")
     return Row("refusal", "", ok=False, note="no error here, one in torch")
+
+
+def _state(theirs: Any) -> Mapping[str, torch.Tensor]:
+    return theirs.state_dict() if isinstance(theirs, torch.nn.Module) else {}
 
 
 def _states(pair: Pair, theirs: Any, ours: Any) -> list[Row]:

@@ -15,6 +15,7 @@ ARROWS = {
     "jaxnets/arrays.py": {"numpy", "ml_dtypes"},
     "jaxnets/checkpoint": {"numpy", "ml_dtypes", "jaxnets.arrays"},
     "jaxnets/placement.py": {"jax", "numpy", "jaxnets.checkpoint"},
+    "jaxnets/random.py": {"jax", "numpy", "flax", "jaxnets.check", "jaxnets.nn"},
     "jaxnets/state.py": {"jax", "numpy", "flax", "jaxnets.arrays"},
     "jaxnets/lowering": {"jax", "numpy"},
     "jaxnets/functional": {"jax", "numpy", "jaxnets.check", "jaxnets.lowering"},

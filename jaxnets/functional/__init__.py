@@ -1,20 +1,81 @@
 """`torch.nn.functional`, function for function: pure functions of arrays with torch's names, arguments, numbers."""
 
-from jaxnets.functional.activation import log_softmax, relu, sigmoid, softmax, tanh
-from jaxnets.functional.batchnorm import batch_norm, batch_norm_with_statistics
-from jaxnets.functional.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
-from jaxnets.functional.dropout import dropout, dropout1d, dropout2d, dropout3d
-from jaxnets.functional.flatten import flatten
-from jaxnets.functional.linear import bilinear, linear
-from jaxnets.functional.loss import binary_cross_entropy, cross_entropy, mse_loss, nll_loss
-from jaxnets.functional.padding import pad
-from jaxnets.functional.pooling import (
+from jaxnets.functional.activation import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    logsigmoid,
+    mish,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    softsign,
+    tanh,
+    tanhshrink,
+)
+from jaxnets.functional.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
+)
+from jaxnets.functional.attention import multi_head_attention_forward, scaled_dot_product_attention
+from jaxnets.functional.batchnorm import batch_norm, batch_norm_with_statistics
+from jaxnets.functional.channelshuffle import channel_shuffle, native_channel_shuffle
+from jaxnets.functional.conv import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_tbc,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
+from jaxnets.functional.ctc import ctc_loss
+from jaxnets.functional.distance import cosine_similarity, pairwise_distance, pdist
+from jaxnets.functional.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
+from jaxnets.functional.flatten import flatten, unflatten
+from jaxnets.functional.fold import fold, unfold
+from jaxnets.functional.fractional_pooling import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
+from jaxnets.functional.instancenorm import instance_norm, instance_norm_with_statistics
+from jaxnets.functional.linear import bilinear, grouped_mm, linear
+from jaxnets.functional.linear_cross_entropy import linear_cross_entropy
+from jaxnets.functional.loss import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, nll_loss
+from jaxnets.functional.margin import (
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+)
+from jaxnets.functional.normalization import (
+    cross_map_lrn2d,
+    group_norm,
+    layer_norm,
+    local_response_norm,
+    normalize,
+    rms_norm,
+)
+from jaxnets.functional.padding import pad
+from jaxnets.functional.pixelshuffle import pixel_shuffle, pixel_unshuffle
+from jaxnets.functional.pooling import (
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
     max_pool1d,
     max_pool1d_with_indices,
     max_pool2d,
@@ -22,13 +83,54 @@ from jaxnets.functional.pooling import (
     max_pool3d,
     max_pool3d_with_indices,
 )
+from jaxnets.functional.ranking import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
+from jaxnets.functional.rectifier import (
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    prelu,
+    relu,
+    relu6,
+    rrelu,
+    softshrink,
+    threshold,
+)
+from jaxnets.functional.regression import (
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+)
 from jaxnets.functional.rnn import gru, gru_cell, lstm, lstm_cell, rnn_relu, rnn_relu_cell, rnn_tanh, rnn_tanh_cell
-from jaxnets.functional.sparse import embedding, renormalised
+from jaxnets.functional.softmax import gumbel_softmax, log_softmax, softmax, softmin
+from jaxnets.functional.sparse import embedding, embedding_bag, one_hot, renormalised
+from jaxnets.functional.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
+from jaxnets.functional.upsampling import interpolate, upsample, upsample_bilinear, upsample_nearest
+from jaxnets.functional.vision import affine_grid, grid_sample
 
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
+    "adaptive_max_pool3d",
+    "adaptive_max_pool3d_with_indices",
+    "affine_grid",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -36,41 +138,122 @@ __all__ = [
     "batch_norm_with_statistics",
     "bilinear",
     "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_tbc",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
+    "cross_map_lrn2d",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "elu",
     "embedding",
+    "embedding_bag",
+    "feature_alpha_dropout",
     "flatten",
+    "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
+    "gaussian_nll_loss",
+    "gelu",
+    "glu",
+    "grid_sample",
+    "group_norm",
+    "grouped_mm",
     "gru",
     "gru_cell",
+    "gumbel_softmax",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "instance_norm",
+    "instance_norm_with_statistics",
+    "interpolate",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
     "linear",
+    "linear_cross_entropy",
+    "local_response_norm",
     "log_softmax",
+    "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "lstm",
     "lstm_cell",
+    "margin_ranking_loss",
     "max_pool1d",
     "max_pool1d_with_indices",
     "max_pool2d",
     "max_pool2d_with_indices",
     "max_pool3d",
     "max_pool3d_with_indices",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
+    "mish",
     "mse_loss",
+    "multi_head_attention_forward",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "native_channel_shuffle",
     "nll_loss",
+    "normalize",
+    "one_hot",
     "pad",
+    "pairwise_distance",
+    "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "poisson_nll_loss",
+    "prelu",
     "relu",
+    "relu6",
     "renormalised",
+    "rms_norm",
     "rnn_relu",
     "rnn_relu_cell",
     "rnn_tanh",
     "rnn_tanh_cell",
+    "rrelu",
+    "scaled_dot_product_attention",
+    "selu",
     "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
+    "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+    "unflatten",
+    "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnets import check
+from jaxnets.functional.moments import AxisName, check_floating, check_parameters, moments
 from jaxnets.functional.precision import wide
 
 __all__ = ["batch_norm", "batch_norm_with_statistics"]
@@ -61,13 +62,19 @@ def batch_norm(
         return batch_norm_with_statistics(input, weight, bias, eps)[0]
     if running_mean is None or running_var is None:
         raise ValueError("running_mean, running_var: expected arrays in evaluation, got None; pass training=True")
+    if not input.size:
+        return input
     x = wide(input)
     centred = x - _per_channel(running_mean, x)
     return _scaled(centred, running_var, weight, bias, eps).astype(input.dtype)
 
 
 def batch_norm_with_statistics(
-    input: jax.Array, weight: jax.Array | None = None, bias: jax.Array | None = None, eps: float = 1e-5
+    input: jax.Array,
+    weight: jax.Array | None = None,
+    bias: jax.Array | None = None,
+    eps: float = 1e-5,
+    axis_name: AxisName | None = None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Batch normalisation in training, and the batch's statistics: what a layer needs to keep running ones.
 
@@ -78,6 +85,7 @@ def batch_norm_with_statistics(
         weight: `(C,)`.
         bias: `(C,)`.
         eps: positive.
+        axis_name: the mapped axis, or axes, of `jax.shard_map` or `jax.vmap` whose batches are taken as one.
 
     Returns:
         The output; the mean `(C,)`; the unbiased variance `(C,)`, though the output is normalised by the biased
@@ -92,20 +100,15 @@ def batch_norm_with_statistics(
     >>> mean.tolist(), var.tolist()
     ([2.0], [2.0])
     """
-    input = _validated(input, eps, True, weight=weight, bias=bias)
+    input = _validated(input, eps, axis_name is None, weight=weight, bias=bias)
     x = wide(input)
-    count, channels = math.prod(x.shape[:1] + x.shape[2:]), x.shape[1]
-    if not x.size:
-        return input, *(jnp.full((channels,), jnp.nan, x.dtype),) * 2
-    axes = (0, *range(2, x.ndim))
-    # Corrected two-pass form: `shift` is the mean up to rounding, what is left of the mean is measured after it
-    # is taken away. The formulas hold for any shift, so it needs no gradient.
-    shift = lax.stop_gradient(x.mean(axes))
-    shifted = x - _per_channel(shift, x)
-    rest = shifted.mean(axes)
-    var = jnp.maximum(jnp.square(shifted).mean(axes) - jnp.square(rest), 0)
-    output = _scaled(shifted - _per_channel(rest, x), var, weight, bias, eps)
-    return output.astype(input.dtype), shift + rest, var * (count / (count - 1))
+    if x.ndim < 2 or not x.size:
+        return input, *(jnp.full(x.shape[1:2], jnp.nan, x.dtype),) * 2
+    count = math.prod(x.shape[:1] + x.shape[2:]) * (1 if axis_name is None else lax.axis_size(axis_name))
+    centred, mean, var = moments(x, (0, *range(2, x.ndim)), axis_name)
+    mean, var = mean.ravel(), var.ravel()
+    output = _scaled(centred, var, weight, bias, eps)
+    return output.astype(input.dtype), mean, var * (count / max(count - 1, 1))
 
 
 def _scaled(
@@ -125,9 +128,8 @@ def _per_channel(v: jax.Array, x: jax.Array) -> jax.Array:
 
 def _validated(input: jax.Array, eps: float, training: bool, **parameters: jax.Array | None) -> jax.Array:
     input = check.array("input", input)
-    if not jnp.issubdtype(input.dtype, jnp.floating):
-        raise TypeError(f"input: expected a floating dtype, got {input.dtype}; cast it first")
-    if input.ndim < 2:
+    check_floating(input)
+    if input.ndim < 2 and input.shape != (0,):  # which torch takes for a batch without channels
         raise ValueError(f"input: expected at least 2 axes (N, C, *), got shape {input.shape}")
     if training and math.prod(input.shape[:1] + input.shape[2:]) == 1:
         raise ValueError(
@@ -136,16 +138,6 @@ def _validated(input: jax.Array, eps: float, training: bool, **parameters: jax.A
         )
     if check.number("eps", eps) < 0 or (training and eps == 0):
         raise ValueError(f"eps: expected a {'positive' if training else 'non-negative'} number, got {eps}")
-    given = {name: check.array(name, p) for name, p in parameters.items() if p is not None}
-    for name, p in given.items():
-        if p.shape != input.shape[1:2]:
-            raise ValueError(
-                f"{name}: expected shape {input.shape[1:2]}, one entry for each channel of input {input.shape}, "
-                f"got {p.shape}"
-            )
-    if given:
-        check.same_dtype(**given)
-        dtype = next(iter(given.values())).dtype
-        if dtype != input.dtype and not (input.dtype.itemsize == 2 and dtype == jnp.float32):
-            check.same_dtype(input=input, **given)
+    channels = input.shape[1:2] or (0,)
+    check_parameters(input, channels, f"one entry for each channel of input {input.shape}", **parameters)
     return input

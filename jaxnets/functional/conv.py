@@ -1,14 +1,15 @@
-"""Convolutions: `torch.nn.functional.conv1d` to `conv_transpose3d`."""
+"""Convolutions: `torch.nn.functional.conv1d` to `conv_transpose3d`, `conv_tbc`."""
 
 from collections.abc import Iterable, Sequence
 
 import jax
+import jax.numpy as jnp
 
 from jaxnets import check
 from jaxnets.functional.precision import wide
 from jaxnets.lowering import conv as lowering
 
-__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
 Size = int | Sequence[int]
 AXES = {1: "L", 2: "H, W", 3: "D, H, W"}
@@ -90,6 +91,54 @@ def conv3d(
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.conv3d.html
     """
     return _conv(3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv_tbc(input: jax.Array, weight: jax.Array, bias: jax.Array, pad: int = 0) -> jax.Array:
+    """Convolution of sequences that lie as time, batch, channels.
+
+    `y[t, n] = bias + sum over k of x[t + k - pad, n] weight[k]`
+
+    Args:
+        input: `(T, N, C_in)`.
+        weight: `(kernel, C_in, C_out)`.
+        bias: `(C_out,)`.
+        pad: zeros at both ends; a negative number cuts.
+
+    Shape:
+        `(T, N, C_in)` to `(T + 2 * pad - kernel + 1, N, C_out)`.
+
+    Raises:
+        TypeError: dtypes differ or are boolean, or `pad` is no int.
+        ValueError: sizes do not fit.
+
+    Differences from torch: none.
+
+    >>> conv_tbc(jnp.ones((5, 2, 3)), jnp.ones((2, 3, 1)), jnp.zeros(1), pad=1)[:2, 0].tolist()
+    [[3.0], [6.0]]
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.conv_tbc.html
+    """
+    input, weight, bias = check.array("input", input), check.array("weight", weight), check.array("bias", bias)
+    check.same_dtype(input=input, weight=weight, bias=bias)
+    if input.dtype == bool:
+        raise TypeError("input: expected numbers, got bool; cast it first")
+    check.rank("input", input, {3: "(T, N, C_in)"})
+    check.rank("weight", weight, {3: "(kernel, C_in, C_out)"})
+    kernel, c_in, c_out = weight.shape
+    if input.shape[2] != c_in:
+        raise ValueError(f"input: expected C_in={c_in} channels on axis 2, got shape {input.shape}")
+    _check_bias(bias, c_out)
+    pad = check.integer("pad", pad)
+    length = len(input) + 2 * pad - kernel + 1
+    if length < 0:
+        raise ValueError(
+            f"input: expected at least {kernel - 1} steps, padding included, for a kernel of {kernel}, "
+            f"got {len(input)} and pad={pad}"
+        )
+    if not length * input.size * weight.size:
+        return jnp.broadcast_to(bias, (length, input.shape[1], c_out))
+    output = lowering.conv(input.transpose(1, 2, 0), weight.transpose(2, 1, 0), (1,), [(pad, pad)], (1,), 1)
+    return _add_bias(output, bias).transpose(2, 0, 1)
 
 
 def conv_transpose1d(

@@ -1,11 +1,14 @@
-"""Affine and bilinear maps: `torch.nn.functional.linear`, `bilinear`."""
+"""Affine and bilinear maps: `torch.nn.functional.linear`, `bilinear`, `grouped_mm`."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxnets import check
 
-__all__ = ["bilinear", "linear"]
+__all__ = ["bilinear", "grouped_mm", "linear"]
 
 
 def linear(input: jax.Array, weight: jax.Array, bias: jax.Array | None = None) -> jax.Array:
@@ -90,3 +93,83 @@ def bilinear(input1: jax.Array, input2: jax.Array, weight: jax.Array, bias: jax.
         raise ValueError(f"bias: expected shape {weight.shape[:1]}, got {bias.shape}")
     output = jnp.einsum("...i,kij,...j->...k", input1, weight, input2)
     return output if bias is None else output + jnp.broadcast_to(bias, output.shape)
+
+
+def grouped_mm(
+    mat_a: jax.Array,
+    mat_b: jax.Array,
+    *,
+    offs: jax.Array | None = None,
+    bias: None = None,
+    out_dtype: Any = None,
+) -> jax.Array:
+    """Matrix products of groups that differ in one size.
+
+    The axis that a matrix of two axes shares among the groups is cut at `offs`: group g is `offs[g - 1]` to
+    `offs[g] - 1`.
+
+    Args:
+        mat_a: `(G, M, K)`, or `(M, K)`: cut along M, or along K if `mat_b` has two axes as well.
+        mat_b: `(G, K, N)`, or `(K, N)`: cut along N, or along K if `mat_a` has two axes as well.
+        offs: `(G,)`, int32, the end of each group, not falling; None when both matrices have three axes.
+        bias: None; torch does not support it yet.
+        out_dtype: None, or the matrices' dtype.
+
+    Shape:
+        - `(G, M, K)`, `(G, K, N)` to `(G, M, N)`
+        - `(M, K)`, `(G, K, N)` to `(M, N)`, rows behind the last group being 0
+        - `(G, M, K)`, `(K, N)` to `(M, N)`, columns behind the last group being 0
+        - `(M, K)`, `(K, N)` to `(G, M, N)`
+
+    Raises:
+        TypeError: the dtype is not float32, bfloat16 or float16, the matrices' differ, or `offs` is not int32.
+        ValueError: sizes do not fit, `offs` is missing or superfluous, or a bias is given.
+
+    Differences from torch: rows of any length are accepted, where torch wants multiples of 16 bytes; what lies
+    behind the last group is 0, not left to chance; offsets that fall or lie outside are no error here either, and
+    give other numbers.
+
+    >>> a, b = jnp.array([[1.0], [2.0], [3.0]]), jnp.array([[[1.0]], [[10.0]]])
+    >>> grouped_mm(a, b, offs=jnp.array([1, 3], jnp.int32)).tolist()
+    [[1.0], [20.0], [30.0]]
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.grouped_mm.html
+    """
+    a, b = check.array("mat_a", mat_a), check.array("mat_b", mat_b)
+    check.same_dtype(mat_a=a, mat_b=b)
+    if a.dtype not in (jnp.float32, jnp.bfloat16, jnp.float16):
+        raise TypeError(f"mat_a: expected float32, bfloat16 or float16, got {a.dtype}; cast both matrices")
+    for name, matrix in (("mat_a", a), ("mat_b", b)):
+        check.rank(name, matrix, {2: "of one matrix", 3: "of a matrix for each group"})
+    if bias is not None:
+        raise ValueError("bias: expected None, which is all that torch supports; add it to the result")
+    if out_dtype is not None and check.dtype("out_dtype", out_dtype) != a.dtype:
+        raise ValueError(f"out_dtype: expected None or mat_a's {a.dtype}, got {out_dtype}")
+    if a.shape[-1] != b.shape[-2]:
+        raise ValueError(f"mat_b: expected {a.shape[-1]} rows for mat_a of shape {a.shape}, got shape {b.shape}")
+    if (offs is None) != (a.ndim == b.ndim == 3):
+        raise ValueError(
+            f"offs: expected offsets if a matrix has two axes, and None if both have three, got "
+            f"{'None' if offs is None else 'offsets'} for shapes {a.shape} and {b.shape}"
+        )
+    groups = [len(m) for m in (a, b) if m.ndim == 3]
+    if offs is not None:
+        offs = check.array("offs", offs)
+        if offs.dtype != jnp.int32 or offs.ndim != 1:
+            raise TypeError(f"offs: expected int32 of one axis, got {offs.dtype} of shape {offs.shape}")
+        groups.append(len(offs))
+    if len(set(groups)) > 1:
+        raise ValueError(f"mat_a, mat_b, offs: expected one number of groups, got {', '.join(map(str, groups))}")
+    return _grouped(a, b, offs).astype(a.dtype)
+
+
+def _grouped(a: jax.Array, b: jax.Array, offs: jax.Array | None) -> jax.Array:
+    """The products in float32."""
+    if offs is None:
+        return jnp.matmul(a, b, preferred_element_type=jnp.float32)
+    sizes = jnp.diff(offs, prepend=jnp.zeros(1, offs.dtype))
+    if a.ndim == 3:
+        return _grouped(b.T, a.transpose(0, 2, 1), offs).T
+    shared = (0,) if b.ndim == 3 else (1,)
+    numbers = lax.RaggedDotDimensionNumbers((((1,), (b.ndim - 2,)), ((), ())), shared, (0,) if b.ndim == 3 else ())
+    return lax.ragged_dot_general(a, b, sizes, numbers, preferred_element_type=jnp.float32)

@@ -1,6 +1,5 @@
-"""Losses: `torch.nn.functional.mse_loss`, `binary_cross_entropy`, `nll_loss`, `cross_entropy`."""
+"""Losses of classes and of probabilities: `torch.nn.functional.nll_loss`, `cross_entropy`, `binary_cross_entropy`."""
 
-import warnings
 from typing import Any
 
 import jax
@@ -10,69 +9,11 @@ import numpy as np
 from jaxnets import check
 from jaxnets.functional.activation import log_softmax
 from jaxnets.functional.precision import wide
+from jaxnets.functional.reduction import floating, legacy_reduction, reduced
 
-__all__ = ["binary_cross_entropy", "cross_entropy", "mse_loss", "nll_loss"]
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss"]
 
 EPSILON = float(np.float32(1e-12))  # torch's constant is a C float, also where it computes in float64
-
-
-def mse_loss(
-    input: jax.Array,
-    target: jax.Array,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: jax.Array | None = None,
-) -> jax.Array:
-    """Squared differences.
-
-    `l = weight * (input - target)²`
-
-    Args:
-        input: real numbers.
-        target: real numbers; a shape that differs is broadcast, with torch's warning.
-        size_average: deprecated, see `reduction`.
-        reduce: deprecated, see `reduction`.
-        reduction: "none" for `l`, "sum" for its sum, "mean" for the sum divided by the number of elements, or by
-            the sum of `weight`.
-        weight: the shape of `input`.
-
-    Shape:
-        `(*)` and `(*)` to `()`, or to the broadcast `(*)` without reduction.
-
-    Raises:
-        TypeError: neither array is floating.
-        ValueError: shapes do not broadcast, or an unknown reduction.
-
-    Differences from torch: none.
-
-    >>> mse_loss(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0])).item()
-    2.0
-
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.mse_loss.html
-    """
-    input, target = check.array("input", input), check.array("target", target)
-    reduction = legacy_reduction(size_average, reduce, reduction)
-    if target.shape != input.shape:
-        warnings.warn(
-            f"Using a target size {target.shape} that is different to the input size {input.shape}. This will "
-            "likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-            stacklevel=2,
-        )
-    try:
-        shape = jnp.broadcast_shapes(input.shape, target.shape)
-    except ValueError:
-        raise ValueError(f"target: expected the shape of input, {input.shape}, got {target.shape}") from None
-    dtype = _floating(input, target)
-    difference = jnp.broadcast_to(input.astype(dtype), shape) - jnp.broadcast_to(target.astype(dtype), shape)
-    if weight is None:
-        return _reduced(jnp.square(wide(difference)), None, reduction, dtype)
-    weight = check.array("weight", weight)
-    if weight.shape != input.shape:
-        raise ValueError(f"weight: expected the shape of input, {input.shape}, got {weight.shape}")
-    weight = wide(weight.astype(dtype))
-    loss = jnp.square(wide(difference)) * jnp.broadcast_to(weight, shape)
-    return _reduced(loss, weight, reduction, dtype)
 
 
 def binary_cross_entropy(
@@ -113,7 +54,7 @@ def binary_cross_entropy(
     input, target = check.array("input", input), check.array("target", target)
     reduction = legacy_reduction(size_average, reduce, reduction)
     check.same_dtype(input=input, target=target)
-    dtype = _floating(input)
+    dtype = floating(input)
     if target.shape != input.shape:
         raise ValueError(f"target: expected the shape of input, {input.shape}, got {target.shape}")
     for name, x in (("input", input), ("target", target)):
@@ -121,15 +62,61 @@ def binary_cross_entropy(
             raise ValueError(f"{name}: expected probabilities in [0, 1], got numbers outside; apply a sigmoid first")
     loss = _bernoulli(wide(input), wide(target))
     if weight is not None:
-        weight = check.array("weight", weight)
-        try:
-            weight = jnp.broadcast_to(weight, input.shape)
-        except ValueError:
-            raise ValueError(
-                f"weight: expected a shape that broadcasts to that of input, {input.shape}, got {weight.shape}"
-            ) from None
-        loss = loss * weight.astype(loss.dtype)
-    return _reduced(loss, None, reduction, dtype)
+        loss = loss * _element_weight("weight", weight, loss)
+    return reduced(loss, None, reduction, dtype)
+
+
+def binary_cross_entropy_with_logits(
+    input: jax.Array,
+    target: jax.Array,
+    weight: jax.Array | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: jax.Array | None = None,
+) -> jax.Array:
+    """Negative log likelihood of the probabilities `sigmoid(input)`, exact where these would be rounded to 0 or 1.
+
+    `l = -weight * (pos_weight * target * log(sigmoid(input)) + (1 - target) * log(1 - sigmoid(input)))`
+
+    Args:
+        input: logits, floating.
+        target: probabilities in [0, 1], floating, the shape of `input`.
+        weight: broadcasts to the shape of `input`.
+        size_average: deprecated, see `reduction`.
+        reduce: deprecated, see `reduction`.
+        reduction: "none" for `l`, "sum" for its sum, "mean" for its mean.
+        pos_weight: broadcasts to the shape of `input`: more than 1 for recall, less for precision.
+
+    Shape:
+        `(*)` and `(*)` to `()`, or to `(*)` without reduction.
+
+    Raises:
+        TypeError: dtypes that are not floating.
+        ValueError: shapes do not fit, or an unknown reduction.
+
+    Differences from torch: none.
+
+    >>> round(binary_cross_entropy_with_logits(jnp.array([0.0]), jnp.array([1.0])).item(), 4)
+    0.6931
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy_with_logits.html
+    """
+    input, target = check.array("input", input), check.array("target", target)
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    floating(input)
+    dtype = floating(target)
+    if target.shape != input.shape:
+        raise ValueError(f"target: expected the shape of input, {input.shape}, got {target.shape}")
+    common = floating(input, target)
+    x, t = wide(input.astype(common)), wide(target.astype(common))
+    likelihood = jax.nn.log_sigmoid(x)
+    if pos_weight is not None:
+        likelihood = likelihood * ((_element_weight("pos_weight", pos_weight, x) - 1) * t + 1)
+    loss = (1 - t) * x - likelihood
+    if weight is not None:
+        loss = loss * _element_weight("weight", weight, x)
+    return reduced(loss, None, reduction, dtype)
 
 
 def nll_loss(
@@ -172,9 +159,10 @@ def nll_loss(
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
     ignore_index = check.integer("ignore_index", ignore_index)
-    input, target, weight = _classes(input, target, weight, ignore_index)
-    loss, weights, _ = _nll(wide(input), target, weight, ignore_index)
-    return _reduced(loss, weights, reduction, input.dtype)
+    input = check.array("input", input)
+    target, weight = classes_for(input, target, weight, ignore_index)
+    loss, weights, _ = nll_terms(wide(input), target, weight, ignore_index)
+    return reduced(loss, weights, reduction, input.dtype)
 
 
 def cross_entropy(
@@ -225,15 +213,15 @@ def cross_entropy(
     smoothing = check.probability("label_smoothing", label_smoothing)
     if target.shape == input.shape and input.ndim:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, smoothing)
-    input, target, weight = _classes(input, target, weight, ignore_index)
+    target, weight = classes_for(input, target, weight, ignore_index)
     axis = min(input.ndim - 1, 1)
     likelihood = wide(log_softmax(input, axis))
-    loss, weights, kept = _nll(likelihood, target, weight, ignore_index)
+    loss, weights, kept = nll_terms(likelihood, target, weight, ignore_index)
     if smoothing:
         weighted = likelihood if weight is None else likelihood * _along_classes(weight, likelihood)
         smooth = jnp.where(kept, -weighted.sum(axis), jnp.zeros((), weighted.dtype))
         loss = (1 - smoothing) * loss + smoothing / input.shape[axis] * smooth
-    return _reduced(loss, weights, reduction, input.dtype)
+    return reduced(loss, weights, reduction, input.dtype)
 
 
 def _soft_cross_entropy(
@@ -258,17 +246,17 @@ def _soft_cross_entropy(
     likelihood = log_softmax(input, axis)
     if weight is not None:
         weight = _class_weight(weight, input.shape[axis])
-    dtype = _floating(likelihood, target, *(() if weight is None else (weight,)))
+    dtype = floating(likelihood, target, *(() if weight is None else (weight,)))
     likelihood, p = wide(likelihood.astype(dtype)), wide(target.astype(dtype))
     if smoothing:
         p = p * (1 - smoothing) + smoothing / max(input.shape[axis], 1)
     terms = likelihood * p
     if weight is not None:
         terms = terms * _along_classes(weight, terms)
-    return _reduced(-terms.sum(axis), None, reduction, dtype)
+    return reduced(-terms.sum(axis), None, reduction, dtype)
 
 
-def _nll(
+def nll_terms(
     likelihood: jax.Array, target: jax.Array, weight: jax.Array | None, ignore_index: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The loss of each target, its weight (0 where it does not count), and whether it counts."""
@@ -288,15 +276,17 @@ def _nll(
     return -weights * jnp.where(kept, picked, zero), weights, kept
 
 
-def _classes(
-    input: jax.Array, target: jax.Array, weight: jax.Array | None, ignore_index: int
-) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    input, target = check.array("input", input), check.array("target", target)
-    _floating(input)
-    if not input.ndim:
+def classes_for(
+    input: jax.Array | jax.ShapeDtypeStruct, target: jax.Array, weight: jax.Array | None, ignore_index: int
+) -> tuple[jax.Array, jax.Array | None]:
+    """The classes and their weight, if they fit scores of that shape and dtype."""
+    target, ndim = check.array("target", target), len(input.shape)
+    if not jnp.issubdtype(input.dtype, jnp.floating):
+        raise TypeError(f"input: expected a floating dtype, got {input.dtype}; cast it first")
+    if not ndim:
         raise ValueError("input: expected (C,) or (N, C, *), got a number")
-    wanted = input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
-    if input.ndim == 1 and target.shape == (1,):
+    wanted = input.shape[:1] + input.shape[2:] if ndim > 1 else ()
+    if ndim == 1 and target.shape == (1,):
         target = target.reshape(())
     if target.shape != wanted:
         raise ValueError(
@@ -304,7 +294,7 @@ def _classes(
         )
     if target.dtype not in (jnp.int64, jnp.int32, jnp.uint8):
         raise TypeError(f"target: expected classes of dtype int64, int32 or uint8, got {target.dtype}")
-    size = input.shape[min(input.ndim - 1, 1)]
+    size = input.shape[min(ndim - 1, 1)]
     if not isinstance(target, jax.core.Tracer):
         classes = np.asarray(target)
         outside = classes[((classes < 0) | (classes >= size)) & (classes != ignore_index)]
@@ -314,8 +304,9 @@ def _classes(
             )
     if weight is not None:
         weight = _class_weight(weight, size)
-        check.same_dtype(input=input, weight=weight)
-    return input, target.astype(jnp.int32) if target.dtype == jnp.uint8 else target, weight
+        if weight.dtype != input.dtype:
+            check.same_dtype(input=jnp.zeros((), input.dtype), weight=weight)
+    return target.astype(jnp.int32) if target.dtype == jnp.uint8 else target, weight
 
 
 def _class_weight(weight: jax.Array, classes: int) -> jax.Array:
@@ -325,10 +316,38 @@ def _class_weight(weight: jax.Array, classes: int) -> jax.Array:
     return weight
 
 
+def _element_weight(name: str, weight: jax.Array, like: jax.Array) -> jax.Array:
+    """A weight of elements with the shape and the dtype of `like`."""
+    weight = check.array(name, weight)
+    try:
+        return jnp.broadcast_to(weight, like.shape).astype(like.dtype)
+    except ValueError:
+        raise ValueError(
+            f"{name}: expected a shape that broadcasts to that of input, {like.shape}, got {weight.shape}"
+        ) from None
+
+
 def _along_classes(weight: jax.Array, like: jax.Array) -> jax.Array:
     """`(C,)` with the axes and the dtype of `(N, C, *)` or `(C,)`."""
     shape = (1, -1, *(1,) * (like.ndim - 2)) if like.ndim > 1 else (-1,)
     return weight.astype(like.dtype).reshape(shape)
+
+
+@jax.custom_jvp
+def _bernoulli_slope(x: jax.Array, target: jax.Array) -> jax.Array:
+    return (x - target) / _bounded_variance(x)
+
+
+@_bernoulli_slope.defjvp
+def _bernoulli_slope_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    """torch's second derivative is bounded otherwise than the first, in double precision's 1e-12."""
+    (x, target), (dx, dtarget) = primals, tangents
+    curvature = (x * x - 2 * x * target + target) / jnp.square((x + 1e-12) * (1 - x + 1e-12))
+    return _bernoulli_slope(x, target), dx * curvature - dtarget / _bounded_variance(x)
+
+
+def _bounded_variance(x: jax.Array) -> jax.Array:
+    return jnp.maximum((1 - x) * x, jnp.full((), EPSILON, x.dtype))
 
 
 @jax.custom_jvp
@@ -342,50 +361,10 @@ def _bernoulli_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     (x, target), (dx, dtarget) = primals, tangents
     total = jnp.zeros_like(x)
     if not isinstance(dx, jax.custom_derivatives.SymbolicZero):
-        total += dx * (x - target) / jnp.maximum((1 - x) * x, jnp.full((), EPSILON, x.dtype))
+        total += dx * _bernoulli_slope(x, target)
     if not isinstance(dtarget, jax.custom_derivatives.SymbolicZero):
         total += dtarget * (jnp.log1p(-x) - jnp.log(x))
     return _bernoulli(x, target), total
 
 
 _bernoulli.defjvp(_bernoulli_jvp, symbolic_zeros=True)
-
-
-def _reduced(loss: jax.Array, weights: jax.Array | None, reduction: str, dtype: Any) -> jax.Array:
-    """Sums or averages, by `weights` if there are any; dtype is that of the result."""
-    if reduction == "sum":
-        loss = loss.sum()
-    elif reduction == "mean":
-        loss = loss.sum() / (weights.sum() if weights is not None else jnp.asarray(loss.size, loss.dtype))
-    return loss.astype(dtype)
-
-
-def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """`reduction`, or what torch's older arguments `size_average` and `reduce` say in its place, with a warning."""
-    if size_average is not None or reduce is not None:
-        average = size_average is None or check.truth("size_average", size_average)
-        if reduce is not None and not check.truth("reduce", reduce):
-            reduction = "none"
-        else:
-            reduction = "mean" if average else "sum"
-        warnings.warn(
-            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
-            stacklevel=3,
-        )
-    if isinstance(reduction, str) and reduction == "elementwise_mean":
-        warnings.warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", stacklevel=3)
-        return "mean"
-    return check.choice("reduction", reduction, ("none", "mean", "sum"))
-
-
-def _floating(*arrays: jax.Array) -> Any:
-    """The floating dtype that arrays have in common; an integer or boolean array takes the others'."""
-    try:
-        with jax.numpy_dtype_promotion("standard"):
-            dtype = jnp.result_type(*arrays)
-    except ValueError:
-        dtypes = " and ".join(str(x.dtype) for x in arrays)
-        raise TypeError(f"input: expected dtypes with a common one, got {dtypes}; cast one of them") from None
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"input: expected a floating dtype, got {arrays[0].dtype}; cast it first")
-    return dtype

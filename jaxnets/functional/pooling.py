@@ -1,5 +1,6 @@
-"""Pooling: `torch.nn.functional.max_pool1d` to `adaptive_avg_pool3d`."""
+"""Pooling: `torch.nn.functional.max_pool1d` to `lp_pool3d`."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,12 +14,12 @@ from jaxnets.functional.precision import wide
 from jaxnets.lowering import pooling as lowering
 
 __all__ = [
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "max_pool1d",
     "max_pool1d_with_indices",
     "max_pool2d",
@@ -29,6 +30,8 @@ __all__ = [
 
 Size = int | Sequence[int]
 AXES = {1: "L", 2: "H, W", 3: "D, H, W"}
+MULTIPLIED = 64
+"""The greatest whole exponent of a power that is made of products."""
 
 
 def max_pool1d(
@@ -243,53 +246,67 @@ def avg_pool3d(
     return _avg_pool(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-def adaptive_avg_pool1d(input: jax.Array, output_size: Size) -> jax.Array:
-    """Mean over as many windows of `(N, C, L)` as asked for; see `adaptive_avg_pool2d`.
+def lp_pool1d(
+    input: jax.Array, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+) -> jax.Array:
+    """Norm of the windows of `(N, C, L)`; see `lp_pool2d`, whose arguments it takes for one axis.
 
-    >>> adaptive_avg_pool1d(jnp.array([[1.0, 3.0, 5.0]]), 2).tolist()
-    [[2.0, 4.0]]
+    >>> lp_pool1d(jnp.array([[3.0, 4.0, 0.0, 2.0]]), 2, 2).tolist()
+    [[5.0, 2.0]]
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool1d.html
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.lp_pool1d.html
     """
-    return _adaptive_avg_pool(1, input, output_size)
+    return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def adaptive_avg_pool2d(input: jax.Array, output_size: int | Sequence[int | None]) -> jax.Array:
-    """Mean over as many windows of `(N, C, H, W)` as asked for.
+def lp_pool2d(
+    input: jax.Array, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+) -> jax.Array:
+    """Power-mean norm of the windows of `(N, C, H, W)`.
 
-    Window `i` of `n` over an axis of `H` elements has the elements `floor(i * H / n)` to `ceil((i + 1) * H / n) - 1`:
-    windows may overlap, and differ in size by one.
+    `y[n, c, i, j] = (sum over (a, b) of x[n, c, i * stride + a, j * stride + b]^p)^(1 / p)`, without absolute values:
+    an odd power of a negative number is negative, and a root of a negative sum is NaN.
+
+    The norm of infinite type is the maximum of `|x|`, of type minus infinity the minimum. The derivative where a sum
+    is 0 is 0. A window that `ceil_mode` lets reach over the end is scaled as if it were whole: its mean times the
+    size of a window.
 
     Args:
-        input: `(N, C, H, W)` or `(C, H, W)`, floating.
-        output_size: the number of windows for each axis, not negative; None keeps the axis as it is.
+        input: `(N, C, H, W)` or `(C, H, W)`, real numbers.
+        norm_type: p, not 0; may be infinite.
+        kernel_size: size of a window, at least 1, for each axis.
+        stride: step from window to window, at least 1; `kernel_size` when not given.
+        ceil_mode: whether a last window may reach over the end.
 
     Shape:
-        `(N, C, H, W)` to `(N, C, *output_size)`.
+        `(N, C, H, W)` to `(N, C, H_out, W_out)` with `H_out = floor((H - kernel_size) / stride) + 1`, or ceil of the
+        quotient in `ceil_mode`.
 
     Raises:
-        TypeError: a size is no int, `input` is not floating.
-        ValueError: a negative size, the wrong number of sizes, an empty axis to be pooled.
+        TypeError: an argument is no number, `input` is complex.
+        ValueError: sizes out of range, `norm_type` is 0, or an output without elements.
 
-    Differences from torch: none.
+    Differences from torch: integers of every width when `norm_type` is an int.
 
-    >>> adaptive_avg_pool2d(jnp.array([[[1.0, 3.0], [2.0, 0.0]]]), (1, None)).tolist()
-    [[[1.5, 1.5]]]
+    >>> lp_pool2d(jnp.array([[[1.0, -3.0], [2.0, 0.0]]]), float("inf"), 2).tolist()
+    [[[3.0]]]
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool2d.html
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.lp_pool2d.html
     """
-    return _adaptive_avg_pool(2, input, output_size)
+    return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def adaptive_avg_pool3d(input: jax.Array, output_size: int | Sequence[int | None]) -> jax.Array:
-    """Mean over as many windows of `(N, C, D, H, W)` as asked for; see `adaptive_avg_pool2d`.
+def lp_pool3d(
+    input: jax.Array, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+) -> jax.Array:
+    """Power-mean norm of the windows of `(N, C, D, H, W)`; see `lp_pool2d`, whose arguments it takes for three axes.
 
-    >>> adaptive_avg_pool3d(jnp.ones((1, 4, 4, 4)), (1, 2, None)).shape
-    (1, 1, 2, 4)
+    >>> lp_pool3d(jnp.ones((1, 4, 4, 4)), 3, 2).shape
+    (1, 2, 2, 2)
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.adaptive_avg_pool3d.html
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.lp_pool3d.html
     """
-    return _adaptive_avg_pool(3, input, output_size)
+    return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 class _Windows(NamedTuple):
@@ -399,38 +416,32 @@ def _counts(w: _Windows, sizes: Sequence[int], include_pad: bool) -> np.ndarray:
     return counts
 
 
-def _adaptive_avg_pool(n: int, input: jax.Array, output_size: int | Sequence[int | None]) -> jax.Array:
-    input = check.array("input", input)
-    if not jnp.issubdtype(input.dtype, jnp.floating):
-        raise TypeError(f"input: expected a floating dtype, got {input.dtype}; cast it first")
-    check.rank("input", input, {n + 1: f"(C, {AXES[n]})", n + 2: f"(N, C, {AXES[n]})"})
-    if 0 in input.shape[-n:]:
-        raise ValueError(f"input: expected no empty axis to be pooled, got shape {input.shape}")
-    sizes = tuple(output_size) if check.is_sequence(output_size) else (output_size,) * n
-    if len(sizes) != n or (None in sizes and (n == 1 or output_size is None)):  # None is one axis of several
-        raise ValueError(f"output_size: expected an int or {n} ints, one for each spatial axis, got {output_size!r}")
-    x = wide(input)
-    for axis, size in zip(range(-n, 0), sizes, strict=True):
-        if size is not None:
-            x = _adaptive_mean(x, axis, check.integer("output_size", size, least=0))
-    return x.astype(input.dtype)
+def _lp_pool(
+    n: int, input: jax.Array, norm_type: float, kernel_size: Size, stride: Size | None, ceil_mode: bool
+) -> jax.Array:
+    x, p = check.array("input", input), check.number("norm_type", norm_type)
+    if p == 0:
+        raise ValueError(f"norm_type: expected a number other than 0, got {norm_type}")
+    if np.isinf(p):
+        x = jnp.abs(_real("input", x))
+        greatest = _max_pool(n, x if p > 0 else -x, kernel_size, stride, 0, 1, ceil_mode, False)
+        return greatest if p > 0 else -greatest
+    if not jnp.issubdtype(x.dtype, jnp.inexact) and (x.dtype == bool or isinstance(norm_type, float) or p < 0):
+        x = x.astype(jnp.float32)
+    mean = _avg_pool(n, _power(x, p), kernel_size, stride, 0, ceil_mode, True, None)
+    total = mean * jnp.asarray(math.prod(check.ntuple("kernel_size", kernel_size, n)), mean.dtype)
+    total = total if jnp.issubdtype(x.dtype, jnp.inexact) else total.astype(jnp.float32)
+    total *= (total == total).astype(total.dtype)  # torch's factor sign(x)^2, which its derivative has: 0 for NaN
+    # A root has an infinite slope at 0, where torch's derivative is 0.
+    some = total != 0
+    zero = np.float64(0) ** (1 / p) if p > 0 else np.inf
+    return jnp.where(some, _power(jnp.where(some, total, jnp.ones_like(total)), 1 / p), jnp.full((), zero, total.dtype))
 
 
-def _adaptive_mean(x: jax.Array, axis: int, windows: int) -> jax.Array:
-    """The mean over `windows` windows along one axis."""
-    axis, size = axis % x.ndim, x.shape[axis]
-    if windows and size % windows == 0:
-        return x.reshape(*x.shape[:axis], windows, size // windows, *x.shape[axis + 1 :]).mean(axis + 1)
-    # Gathered, not multiplied by a matrix of weights: an inf or NaN may touch its own windows only.
-    number = np.arange(windows)
-    start, end = number * size // max(windows, 1), -((number + 1) * -size // max(windows, 1))
-    longest = int((end - start).max(initial=1))
-    index = start[:, None] + np.arange(longest)
-    taken = jnp.take(x, np.minimum(index, size - 1), axis=axis)
-    inside = (index < end[:, None]).reshape((1,) * axis + (windows, longest) + (1,) * (x.ndim - axis - 1))
-    total = jnp.where(inside, taken, jnp.zeros((), x.dtype)).sum(axis + 1)
-    count = jnp.asarray(end - start, x.dtype).reshape(-1, *(1,) * (x.ndim - axis - 1))
-    return total / jnp.broadcast_to(count, total.shape)
+def _power(x: jax.Array, exponent: float) -> jax.Array:
+    if exponent.is_integer() and abs(exponent) <= MULTIPLIED:
+        return lax.integer_pow(x, int(exponent))
+    return jnp.sqrt(x) if exponent == 0.5 else lax.pow(x, jnp.full_like(x, exponent))
 
 
 def _real(name: str, value: jax.Array) -> jax.Array:
@@ -438,3 +449,11 @@ def _real(name: str, value: jax.Array) -> jax.Array:
     if value.dtype == bool or jnp.iscomplexobj(value):
         raise TypeError(f"{name}: expected real numbers, got {value.dtype}; cast it first")
     return value
+
+
+def __getattr__(name: str) -> Any:  # until upsampling.py imports these from their own room
+    if name.startswith("adaptive_avg_pool"):
+        from jaxnets.functional import adaptive_pooling
+
+        return getattr(adaptive_pooling, name)
+    raise AttributeError(name)

@@ -1,4 +1,4 @@
-"""Sliding windows over the last axes of an array: sum, maximum, and where the maximum is.
+"""Windows over the last axes of an array, sliding or placed anywhere: sum, maximum, and where the maximum is.
 
 `padding` is a pair for each axis; a window is never cut, so what the pair behind adds decides how many there are.
 """
@@ -6,6 +6,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -85,11 +86,179 @@ def _max_pool_jvp(
 ) -> tuple[jax.Array, jax.Array]:
     (x,), (tangent,) = primals, tangents
     index = argmax_pool(x, kernel, stride, padding, dilation)
-    picked = jnp.take_along_axis(
-        _flat(tangent, kernel), _flat(jnp.maximum(index, 0), kernel), axis=-1, mode="promise_in_bounds"
-    ).reshape(index.shape)
+    taken = picked(tangent, jnp.maximum(index, 0), len(kernel))
     zero = jnp.zeros((), tangent.dtype)
-    return _max_pool(x, kernel, stride, padding, dilation), jnp.where(index < 0, zero, picked)
+    return _max_pool(x, kernel, stride, padding, dilation), jnp.where(index < 0, zero, taken)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def adaptive_max(x: jax.Array, output: Ints) -> jax.Array:
+    """The maximum of each adaptive window of the last axes, `output` windows along each; NaN is above all.
+
+    The derivative is that of the element that `adaptive_argmax` names.
+    """
+    for axis, positions in _last_first(x, adaptive_windows(x.shape, output)):
+        x = _windowed(x, positions, axis).max(axis + 1)
+    return x
+
+
+@adaptive_max.defjvp
+def _adaptive_max_jvp(output: Ints, primals: Sequence, tangents: Sequence) -> tuple[jax.Array, jax.Array]:
+    (x,), (tangent,) = primals, tangents
+    return adaptive_max(x, output), picked(tangent, adaptive_argmax(x, output), len(output))
+
+
+@partial(jax.jit, static_argnums=1)
+def adaptive_argmax(x: jax.Array, output: Ints) -> jax.Array:
+    """The flat index, in the plane of the last axes, of each adaptive window's maximum; ties as in `argmax_pool`."""
+    return argmax_of_windows(x, adaptive_windows(x.shape, output))
+
+
+def adaptive_bounds(size: int, windows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first element of each of the `windows` windows over `size` elements, and the one behind its last."""
+    number = np.arange(windows)
+    return number * size // max(windows, 1), -((number + 1) * -size // max(windows, 1))
+
+
+def adaptive_windows(shape: Ints, output: Ints) -> tuple[np.ndarray, ...]:
+    """The positions `(windows, longest)` of the windows' elements along each of the last axes.
+
+    A window that is shorter than the longest has its last element again, which changes no maximum.
+    """
+    windows = []
+    for size, count in zip(shape[-len(output) :], output, strict=True):
+        start, end = adaptive_bounds(size, count)
+        longest = int((end - start).max(initial=1))
+        windows.append(np.minimum(start[:, None] + np.arange(longest), end[:, None] - 1))
+    return tuple(windows)
+
+
+def argmax_of_windows(x: jax.Array, windows: Sequence[np.ndarray | jax.Array]) -> jax.Array:
+    """The flat index, in the plane of the last axes, of each window's maximum; ties as in `argmax_pool`.
+
+    `windows` has the positions of the elements along each axis, in ascending order: `(windows, length)`, or
+    `(*leading, windows, length)` where they differ from plane to plane.
+    """
+    best = lax.stop_gradient(x)
+    index, weight = None, 1
+    for axis, positions in _last_first(x, windows):
+        best = _windowed(best, positions, axis)
+        steps = jnp.asarray(positions) * weight
+        leading = steps.shape[:-2]
+        around = (1,) * (axis - len(leading)), (1,) * (best.ndim - axis - 2)
+        steps = jnp.broadcast_to(steps.reshape(*leading, *around[0], *steps.shape[-2:], *around[1]), best.shape)
+        index = steps if index is None else steps + _windowed(index, positions, axis)
+        best, index = _first_maximum(best, index, axis + 1)
+        weight *= x.shape[axis]
+    return index  # type: ignore[return-value]  # there is an axis
+
+
+@partial(jax.jit, static_argnums=2)
+def argmax_at(x: jax.Array, starts: tuple[jax.Array, ...], kernel: Ints) -> jax.Array:
+    """The flat index of the maximum of windows of one size that start anywhere; ties as in `argmax_pool`.
+
+    `starts` has an array `(*leading, windows)` for each of the last axes.
+    """
+    offsets = [
+        jnp.broadcast_to(jnp.arange(k, dtype=s.dtype), (*s.shape, k)) for s, k in zip(starts, kernel, strict=True)
+    ]
+    return argmax_of_windows(x, [s[..., None] + offset for s, offset in zip(starts, offsets, strict=True)])
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def fractional_starts(sample: jax.Array, size: int, kernel: int, windows: int) -> jax.Array:
+    """Where `windows` windows of `kernel` elements start along an axis: `floor((i + u) * a) - floor(u * a)`.
+
+    Every step is rounded to the dtype of the sample, as it is in torch: one window more to the left or right
+    would be another pooling.
+    """
+    dtype = np.dtype(sample.dtype)
+    last = np.full(1, size - kernel)
+    if windows < 2:
+        return jnp.broadcast_to(jnp.asarray(last[:windows], jnp.int32), (*sample.shape, windows))
+    alpha = np.asarray(size - kernel, dtype) / np.asarray(windows - 1, dtype)
+    number = np.arange(windows - 1).astype(dtype)
+    info, u = jnp.finfo(dtype), sample[..., None]
+
+    def rounded(x: jax.Array) -> jax.Array:
+        # said aloud, since XLA may keep half precisions in float32 from one step to the next
+        return lax.reduce_precision(x, exponent_bits=info.nexp, mantissa_bits=info.nmant)
+
+    wide = dtype if dtype.itemsize > 2 else np.dtype(np.float32)
+    u, alpha = u.astype(wide), jnp.asarray(alpha, wide)
+    shape = (*sample.shape, windows - 1)
+    moved = rounded(jnp.broadcast_to(u, shape) + jnp.broadcast_to(jnp.asarray(number, wide), shape))
+    first = rounded(u * alpha).astype(jnp.int32)
+    starts = rounded(moved * alpha).astype(jnp.int32) - jnp.broadcast_to(first, shape)
+    starts = jnp.clip(starts, 0, size - kernel)
+    return jnp.concatenate([starts, jnp.full((*sample.shape, 1), size - kernel, jnp.int32)], axis=-1)
+
+
+@partial(jax.jit, static_argnums=2)
+def unpool(x: jax.Array, index: jax.Array, plane: Ints) -> jax.Array:
+    """Each number at its flat index in a plane of zeros; an index outside of the plane is left out.
+
+    The derivative is the plane's at the index, also where another number has the same one and has won.
+    """
+    size = math.prod(plane)
+    leading = x.shape[: -len(plane)]
+    rows = math.prod(leading)
+    within = math.prod(x.shape[-len(plane) :])
+    x, index = x.reshape(rows, within), index.reshape(rows, within)
+    index = jnp.where(index < 0, jnp.full((), size, index.dtype), index)  # JAX counts those from the end
+    row = jnp.broadcast_to(jnp.arange(rows, dtype=index.dtype)[:, None], index.shape)
+    empty = jnp.zeros((rows, size), x.dtype)
+    placed = empty.at[row, index].set(lax.stop_gradient(x), mode="drop")
+    added = empty.at[row, index].add(x, mode="drop")
+    return _with_derivative_of(added, placed).reshape(*leading, *plane)
+
+
+@jax.custom_jvp
+def _with_derivative_of(source: jax.Array, value: jax.Array) -> jax.Array:
+    """`value`, which is differentiated as if it were `source`."""
+    return value
+
+
+_with_derivative_of.defjvp(lambda primals, tangents: (primals[1], tangents[0]))
+
+
+def picked(x: jax.Array, index: jax.Array, axes: int) -> jax.Array:
+    """The elements at flat indices in the plane of the last `axes` axes."""
+    plane = (1,) * axes
+    flat = jnp.take_along_axis(_flat(x, plane), _flat(index, plane), axis=-1, mode="promise_in_bounds")
+    return flat.reshape(index.shape)
+
+
+def _last_first(x: jax.Array, windows: Sequence[Any]) -> list[tuple[int, Any]]:
+    """Each of the last axes with what belongs to it, the last axis first: so equals meet in the order of rows."""
+    return list(zip(range(x.ndim - 1, -1, -1), reversed(windows), strict=False))
+
+
+def _windowed(x: jax.Array, positions: np.ndarray | jax.Array, axis: int) -> jax.Array:
+    """The elements at `positions` along an axis, which becomes two: the window, and the element in it."""
+    count, length = positions.shape[-2:]
+    if not isinstance(positions, np.ndarray):
+        leading = positions.shape[:-2]
+        ones = (1,) * (axis - len(leading)), (1,) * (x.ndim - axis - 1)
+        places = positions.reshape(*leading, *ones[0], count * length, *ones[1])
+        x = jnp.take_along_axis(x, places, axis=axis, mode="clip")
+    elif not np.array_equal(positions.ravel(), np.arange(x.shape[axis])):
+        x = jnp.take(x, positions.ravel(), axis=axis, mode="clip")
+    return x.reshape(*x.shape[:axis], count, length, *x.shape[axis + 1 :])
+
+
+def _first_maximum(x: jax.Array, index: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+    """The maximum along an axis and its index: of equals the smallest index, of NaN the greatest."""
+
+    def greater(left: tuple[jax.Array, jax.Array], right: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        # whichever way the backend pairs the elements, the same one wins
+        (a, i), (b, j) = left, right
+        a_nan, b_nan = a != a, b != b
+        wins = jnp.where(a_nan & b_nan, j > i, b_nan | (~a_nan & ((b > a) | ((b == a) & (j < i)))))
+        return jnp.where(wins, b, a), jnp.where(wins, j, i)
+
+    last = np.asarray(jnp.iinfo(index.dtype).max, index.dtype)
+    return lax.reduce((x, index), (_lowest(x), last), greater, (axis,))  # type: ignore[return-value]
 
 
 def _reduce_max(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilation: Ints) -> jax.Array:

@@ -1,14 +1,21 @@
-"""Containers of modules: `torch.nn.Sequential`, `ModuleList`, `ModuleDict`."""
+"""Containers of modules and of parameters: `torch.nn.Sequential`, `ModuleList`, `ParameterDict` and others."""
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from operator import index
 from typing import Any, Self
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
-__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+__all__ = ["Container", "Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
+
+Module = nnx.Module
+"""Flax's own base class, by torch's name."""
 
 
 class _Container(nnx.Module):
@@ -281,6 +288,249 @@ class ModuleDict(_Container):
         for i, pair in enumerate(pairs):
             if len(_iterable(f"modules[{i}]", pair)) != 2:
                 raise ValueError(f"modules[{i}]: expected a pair of a name and a module, got {pair!r}")
+            self[pair[0]] = pair[1]
+
+
+class Container(_Container):
+    """Modules as attributes, by name: torch's oldest container, deprecated there.
+
+    Args:
+        kwargs: names and modules.
+
+    Raises:
+        TypeError: something that is no `nnx.Module`.
+        ValueError: a name that is an attribute of the class.
+
+    Warns:
+        FutureWarning: on creation, as torch does; write a subclass of `Module`.
+
+    Differences from torch: none.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     net = Container(hidden=Sequential(), out=Sequential())
+    >>> len(net), type(net.out).__name__
+    (2, 'Sequential')
+
+    Source: https://docs.pytorch.org/docs/stable/nn.html#containers
+    """
+
+    def __init__(self, **kwargs: nnx.Module):
+        warnings.warn("`nn.Container` is deprecated; write a subclass of `nn.Module`", FutureWarning, stacklevel=2)
+        for name, module in kwargs.items():
+            self.add_module(name, module)
+
+
+class _Parameters(nnx.Module):
+    """Values are attributes under torch's names, so that the paths of NNX are the keys of torch."""
+
+    def _put(self, name: str, value: Any) -> None:
+        """Sets an attribute; a plain array becomes a parameter, anything else stays what it is."""
+        if isinstance(value, jax.Array | np.ndarray):
+            value = nnx.Param(jnp.asarray(value))
+        # said explicitly, so that data may take the place of what is none
+        setattr(self, name, nnx.data(value) if nnx.is_data(value) else nnx.static(value))
+
+
+class ParameterList(_Parameters):
+    """A list of parameters, whose names are "0", "1", ...
+
+    Args:
+        values: an iterable of arrays, which become `nnx.Param`, or of variables, which stay what they are; anything
+            else is kept as in a plain list.
+
+    Raises:
+        TypeError: `values` is no iterable, or an array itself.
+        IndexError: an index that is out of range.
+
+    Differences from torch: none.
+
+    >>> weights = ParameterList([jnp.ones((2, 3)), jnp.zeros(3)])
+    >>> len(weights), weights[-1].shape, type(weights[0]).__name__
+    (2, (3,), 'Param')
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ParameterList.html
+    """
+
+    def __init__(self, values: Iterable[Any] | None = None):
+        self._size = 0
+        if values is not None:
+            self.extend(values)
+
+    def _name(self, idx: int) -> str:
+        size, position = len(self), index(idx)
+        if not -size <= position < size:
+            raise IndexError(f"idx: expected an index from {-size} to {size - 1}, got {position}")
+        return str(position % size)
+
+    def __getitem__(self, idx: int | slice) -> Any:
+        """The value at an index, or a list of the values in a slice."""
+        if isinstance(idx, slice):
+            return type(self)(list(self)[idx])
+        return getattr(self, self._name(idx))
+
+    def __setitem__(self, idx: int, param: Any) -> None:
+        self._put(self._name(idx), param)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __iadd__(self, parameters: Iterable[Any]) -> Self:
+        return self.extend(parameters)
+
+    def append(self, value: Any) -> Self:
+        """Adds a value at the end."""
+        self._put(str(self._size), value)
+        self._size += 1
+        return self
+
+    def extend(self, values: Iterable[Any]) -> Self:
+        """Adds values at the end."""
+        if isinstance(values, jax.Array | np.ndarray | nnx.Variable):
+            raise TypeError(f"values: expected an iterable of parameters, got one {type(values).__name__}; use append")
+        for value in list(_iterable("values", values)):
+            self.append(value)
+        return self
+
+
+class ParameterDict(_Parameters):
+    """A dict of parameters, in the order of insertion.
+
+    Args:
+        parameters: a mapping of names to values, or an iterable of pairs of both. Arrays become `nnx.Param`,
+            variables stay what they are, anything else is kept as in a plain dict. As in torch, a plain dict is
+            taken in the order of its names; an OrderedDict, a ParameterDict and pairs keep theirs.
+
+    Raises:
+        TypeError: `parameters` is no iterable, or a name is no str.
+        ValueError: a name that is empty, has a dot, or is an attribute of the class ("keys"); no pairs.
+        KeyError: there is no value of that name.
+
+    Differences from torch: a name that is an attribute of the class is refused for every value.
+
+    >>> weights = ParameterDict({"right": jnp.ones(2), "left": jnp.zeros(3)})
+    >>> list(weights), weights["right"].shape
+    (['left', 'right'], (2,))
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ParameterDict.html
+    """
+
+    def __init__(self, parameters: Any = None):
+        self._keys: tuple[str, ...] = ()
+        if parameters is not None:
+            self.update(parameters)
+
+    def __getitem__(self, key: str) -> Any:
+        if not isinstance(key, str):
+            raise TypeError(f"key: expected a str, got {key!r} of type {type(key).__name__}")
+        if key not in self._keys:
+            raise KeyError(f"{key!r}: expected one of {', '.join(map(repr, self._keys)) or 'no names'}")
+        return getattr(self, key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if not isinstance(key, str):
+            raise TypeError(f"key: expected a str, got {key!r} of type {type(key).__name__}")
+        if not key or "." in key:
+            raise ValueError(f"key: expected a name that is not empty and has no dots, got {key!r}")
+        if key not in self._keys and hasattr(self, key):
+            raise ValueError(f"key: {key!r} is an attribute of {type(self).__name__} already; choose another name")
+        self._put(key, value)
+        if key not in self._keys:
+            self._keys = (*self._keys, key)
+
+    def __delitem__(self, key: str) -> None:
+        self[key]
+        delattr(self, key)
+        self._keys = tuple(k for k in self._keys if k != key)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __or__(self, other: "ParameterDict") -> "ParameterDict":
+        merged = self.copy()
+        merged.update(other)
+        return merged
+
+    def __ror__(self, other: Any) -> "ParameterDict":
+        merged = other.copy()
+        merged.update(self)
+        return merged
+
+    def __ior__(self, other: Any) -> Self:
+        self.update(other)
+        return self
+
+    def copy(self) -> "ParameterDict":
+        """A new ParameterDict of the same variables."""
+        return ParameterDict(OrderedDict(self.items()))
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The value of that name; if there is none, `default`, which is put there first."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def clear(self) -> None:
+        """Removes all."""
+        for key in self._keys:
+            del self[key]
+
+    def pop(self, key: str) -> Any:
+        """Removes and returns the value of that name."""
+        value = self[key]
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Removes and returns the name and the value that were put in last."""
+        if not self._keys:
+            raise KeyError("popitem: the ParameterDict is empty")
+        return self._keys[-1], self.pop(self._keys[-1])
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of that name, or `default`."""
+        return self[key] if key in self else default  # noqa: SIM401
+
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> "ParameterDict":
+        """A new ParameterDict of these names, each with `default`."""
+        return ParameterDict((key, default) for key in keys)
+
+    def keys(self) -> Any:
+        """The names."""
+        return dict.fromkeys(self._keys).keys()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Pairs of names and values."""
+        return ((key, self[key]) for key in self._keys)
+
+    def values(self) -> Iterable[Any]:
+        """The values."""
+        return (self[key] for key in self._keys)
+
+    def update(self, parameters: Any) -> None:
+        """Adds values, or replaces those of the same name at their place."""
+        if isinstance(parameters, OrderedDict | ParameterDict):
+            pairs = list(parameters.items())
+        elif isinstance(parameters, Mapping):
+            pairs = sorted(parameters.items(), key=lambda pair: pair[0])
+        else:
+            pairs = list(_iterable("parameters", parameters))
+        for i, pair in enumerate(pairs):
+            if len(tuple(_iterable(f"parameters[{i}]", pair))) != 2:
+                raise ValueError(f"parameters[{i}]: expected a pair of a name and a value, got {pair!r}")
             self[pair[0]] = pair[1]
 
 

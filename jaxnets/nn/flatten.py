@@ -1,12 +1,15 @@
-"""`torch.nn.Flatten`."""
+"""`torch.nn.Flatten` and `torch.nn.Unflatten`."""
+
+from collections.abc import Sequence
 
 import jax
 from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
+from jaxnets.functional.flatten import new_axes
 
-__all__ = ["Flatten"]
+__all__ = ["Flatten", "Unflatten"]
 
 
 class Flatten(nnx.Module):
@@ -36,3 +39,33 @@ class Flatten(nnx.Module):
 
     def __call__(self, input: jax.Array) -> jax.Array:
         return F.flatten(input, self.start_dim, self.end_dim)
+
+
+class Unflatten(nnx.Module):
+    """Makes several axes of one.
+
+    Args:
+        dim: the axis, counted from the end if negative.
+        unflattened_size: of the new axes; one of them may be -1, which stands for what is left.
+
+    Shape:
+        `(*, S_dim, *)` to `(*, *unflattened_size, *)`, where the product of the sizes is `S_dim`.
+
+    Raises:
+        TypeError: `dim` or a size is no int, `unflattened_size` is no sequence.
+        ValueError: an axis that the input does not have, sizes that do not make up its size.
+
+    Differences from torch: none.
+
+    >>> Unflatten(1, (3, -1))(jax.numpy.ones((2, 12))).shape
+    (2, 3, 4)
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Unflatten.html
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]):
+        self.dim = check.integer("dim", dim)
+        self.unflattened_size = new_axes("unflattened_size", unflattened_size)
+
+    def __call__(self, input: jax.Array) -> jax.Array:
+        return F.unflatten(input, self.dim, self.unflattened_size)

@@ -1,50 +1,21 @@
-"""Losses: `torch.nn.MSELoss`, `BCELoss`, `NLLLoss`, `CrossEntropyLoss`."""
+"""Losses of classes and of probabilities: `torch.nn.NLLLoss`, `CrossEntropyLoss`, `BCELoss`, `BCEWithLogitsLoss`."""
+
+import warnings
 
 import jax
 from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
-from jaxnets.functional.loss import legacy_reduction
-from jaxnets.nn.parameters import Buffer, value
+from jaxnets.functional.reduction import legacy_reduction
+from jaxnets.nn.parameters import Buffer, Family, value
 
-__all__ = ["BCELoss", "CrossEntropyLoss", "MSELoss", "NLLLoss"]
-
-
-def _weight(weight: jax.Array | None) -> Buffer | None:
-    return None if weight is None else Buffer(check.array("weight", weight))
+__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "NLLLoss", "NLLLoss2d"]
 
 
-class MSELoss(nnx.Module):
-    """Mean squared difference.
-
-    `l = (input - target)²`
-
-    Args:
-        size_average: deprecated, see `reduction`.
-        reduce: deprecated, see `reduction`.
-        reduction: "none" for `l`, "sum" for its sum, "mean" for its mean.
-
-    Shape:
-        `(*)` and `(*)` to `()`, or to `(*)` without reduction.
-
-    Raises:
-        TypeError: neither array is floating.
-        ValueError: shapes do not broadcast, or an unknown reduction.
-
-    Differences from torch: none.
-
-    >>> MSELoss()(jax.numpy.array([1.0, 2.0]), jax.numpy.array([1.0, 4.0])).item()
-    2.0
-
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
-    """
-
-    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"):
-        self.reduction = legacy_reduction(size_average, reduce, reduction)
-
-    def __call__(self, input: jax.Array, target: jax.Array) -> jax.Array:
-        return F.mse_loss(input, target, reduction=self.reduction)
+def loss_weight(name: str, weight: jax.Array | None) -> Buffer | None:
+    """A weight that a loss holds: in torch a buffer."""
+    return None if weight is None else Buffer(check.array(name, weight))
 
 
 class BCELoss(nnx.Module):
@@ -83,14 +54,63 @@ class BCELoss(nnx.Module):
         reduce: bool | None = None,
         reduction: str = "mean",
     ):
-        self.weight = _weight(weight)
+        self.weight = loss_weight("weight", weight)
         self.reduction = legacy_reduction(size_average, reduce, reduction)
 
     def __call__(self, input: jax.Array, target: jax.Array) -> jax.Array:
         return F.binary_cross_entropy(input, target, value(self.weight), reduction=self.reduction)
 
 
-class NLLLoss(nnx.Module):
+class BCEWithLogitsLoss(nnx.Module):
+    """Negative log likelihood of the probabilities `sigmoid(input)`, exact where these would be rounded to 0 or 1.
+
+    `l = -weight * (pos_weight * target * log(sigmoid(input)) + (1 - target) * log(1 - sigmoid(input)))`
+
+    Args:
+        weight: broadcasts to the shape of the input.
+        size_average: deprecated, see `reduction`.
+        reduce: deprecated, see `reduction`.
+        reduction: "none" for `l`, "sum" for its sum, "mean" for its mean.
+        pos_weight: broadcasts to the shape of the input: more than 1 for recall, less for precision.
+
+    Attributes:
+        weight: a `Buffer`, or None.
+        pos_weight: a `Buffer`, or None.
+
+    Shape:
+        Logits `(*)` and probabilities `(*)` to `()`, or to `(*)` without reduction.
+
+    Raises:
+        TypeError: dtypes that are not floating.
+        ValueError: shapes do not fit, or an unknown reduction.
+
+    Differences from torch: none.
+
+    >>> round(BCEWithLogitsLoss()(jax.numpy.array([0.0]), jax.numpy.array([1.0])).item(), 4)
+    0.6931
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
+    """
+
+    def __init__(
+        self,
+        weight: jax.Array | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: jax.Array | None = None,
+    ):
+        self.weight = loss_weight("weight", weight)
+        self.pos_weight = loss_weight("pos_weight", pos_weight)
+        self.reduction = legacy_reduction(size_average, reduce, reduction)
+
+    def __call__(self, input: jax.Array, target: jax.Array) -> jax.Array:
+        return F.binary_cross_entropy_with_logits(
+            input, target, value(self.weight), reduction=self.reduction, pos_weight=value(self.pos_weight)
+        )
+
+
+class NLLLoss(Family):
     """Negative log likelihood of classes.
 
     `l[n] = -weight[target[n]] * input[n, target[n]]`, 0 where `target[n] == ignore_index`
@@ -131,12 +151,55 @@ class NLLLoss(nnx.Module):
         reduce: bool | None = None,
         reduction: str = "mean",
     ):
-        self.weight = _weight(weight)
+        self.weight = loss_weight("weight", weight)
         self.ignore_index = check.integer("ignore_index", ignore_index)
         self.reduction = legacy_reduction(size_average, reduce, reduction)
 
     def __call__(self, input: jax.Array, target: jax.Array) -> jax.Array:
         return F.nll_loss(input, target, value(self.weight), ignore_index=self.ignore_index, reduction=self.reduction)
+
+
+class NLLLoss2d(NLLLoss):
+    """The old name of `NLLLoss` for images.
+
+    Args:
+        weight: see `NLLLoss`.
+        size_average: see `NLLLoss`.
+        ignore_index: see `NLLLoss`.
+        reduce: see `NLLLoss`.
+        reduction: see `NLLLoss`.
+
+    Shape:
+        As `NLLLoss`.
+
+    Raises:
+        TypeError, ValueError: as `NLLLoss`.
+
+    Differences from torch: as `NLLLoss`. It warns, as in torch.
+
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", FutureWarning)
+    ...     loss = NLLLoss2d(reduction="sum")
+    >>> loss(jax.numpy.full((1, 2, 3, 3), -1.0), jax.numpy.zeros((1, 3, 3), int)).item()
+    9.0
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+    """
+
+    def __init__(
+        self,
+        weight: jax.Array | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ):
+        warnings.warn(
+            "NLLLoss2d has been deprecated. Please use NLLLoss instead as a drop-in replacement.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        super().__init__(weight, size_average, ignore_index, reduce, reduction)
 
 
 class CrossEntropyLoss(nnx.Module):
@@ -183,7 +246,7 @@ class CrossEntropyLoss(nnx.Module):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ):
-        self.weight = _weight(weight)
+        self.weight = loss_weight("weight", weight)
         self.ignore_index = check.integer("ignore_index", ignore_index)
         self.reduction = legacy_reduction(size_average, reduce, reduction)
         self.label_smoothing = check.probability("label_smoothing", label_smoothing)

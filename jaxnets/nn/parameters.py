@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxnets import check
+from jaxnets.nn import init
 
 Initializer = Callable[..., jax.Array]
 """A function of a key and a shape, with a keyword `dtype`: see `jaxnets.nn.init`."""
@@ -31,6 +32,17 @@ class Buffer(nnx.Variable):
 
     `Buffer(x, persistent=False)` is left out of `state_dict`.
     """
+
+
+class DrawsStream(nnx.RngStream):
+    """A random stream whose keys draw by themselves: `draws`, each time."""
+
+    def __init__(self, draws: init.Draws, key: jax.Array):
+        super().__init__(key, tag="params")
+        self.draws = draws
+
+    def __call__(self) -> Any:
+        return self.draws
 
 
 def parameter(rngs: nnx.Rngs, initializer: Initializer, shape: tuple[int, ...], dtype: Any = None) -> nnx.Param:

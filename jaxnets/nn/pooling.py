@@ -1,4 +1,4 @@
-"""Pooling: `torch.nn.MaxPool1d` to `AdaptiveAvgPool3d`."""
+"""Pooling: `torch.nn.MaxPool1d` to `LPPool3d`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,12 +11,12 @@ from jaxnets.functional.pooling import stride_or
 from jaxnets.nn.parameters import Family
 
 __all__ = [
-    "AdaptiveAvgPool1d",
-    "AdaptiveAvgPool2d",
-    "AdaptiveAvgPool3d",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
@@ -240,69 +240,82 @@ class AvgPool3d(_AvgPool):
     _axes = 3
 
 
-class _AdaptiveAvgPool(Family):
-    def __init__(self, output_size: Any):
-        self.output_size = tuple(output_size) if check.is_sequence(output_size) else output_size
+class _LPPool(Family):
+    _axes: int
 
-
-class AdaptiveAvgPool1d(_AdaptiveAvgPool):
-    """Mean over as many windows of sequences as asked for; see `AdaptiveAvgPool2d`.
-
-    Args:
-        output_size: the number of windows.
-
-    Shape:
-        `(N, C, L)` to `(N, C, output_size)`, or both without N.
-
-    >>> AdaptiveAvgPool1d(3)(jax.numpy.ones((2, 3, 10))).shape
-    (2, 3, 3)
-
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html
-    """
+    def __init__(self, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False):
+        self.norm_type = norm_type
+        if check.number("norm_type", norm_type) == 0:
+            raise ValueError(f"norm_type: expected a number other than 0, got {norm_type}")
+        self.kernel_size = _size("kernel_size", kernel_size, self._axes, 1)
+        self.stride = None if stride is None else _size("stride", stride_or(kernel_size, stride), self._axes, 1)
+        self.ceil_mode = check.flag("ceil_mode", ceil_mode)
 
     def __call__(self, input: jax.Array) -> jax.Array:
-        return F.adaptive_avg_pool1d(input, self.output_size)
+        pool = (F.lp_pool1d, F.lp_pool2d, F.lp_pool3d)[self._axes - 1]
+        return pool(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
 
 
-class AdaptiveAvgPool2d(_AdaptiveAvgPool):
-    """Mean over as many windows of planes as asked for.
-
-    Window `i` of `n` over an axis of `H` elements has the elements `floor(i * H / n)` to `ceil((i + 1) * H / n) - 1`:
-    windows may overlap, and differ in size by one.
-
-    Args:
-        output_size: the number of windows for each axis, not negative; None keeps the axis as it is.
+class LPPool1d(_LPPool):
+    """Norm of the windows of sequences; see `LPPool2d`, whose arguments it takes for one axis.
 
     Shape:
-        `(N, C, H, W)` to `(N, C, *output_size)`, or both without N.
+        `(N, C, L)` to `(N, C, L_out)`, or both without N.
+
+    >>> LPPool1d(2, 3, stride=2)(jax.numpy.ones((2, 3, 10))).shape
+    (2, 3, 4)
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LPPool1d.html
+    """
+
+    _axes = 1
+
+
+class LPPool2d(_LPPool):
+    """Power-mean norm of the windows of planes.
+
+    `y[n, c, i, j] = (sum over (a, b) of x[n, c, i * stride + a, j * stride + b]^p)^(1 / p)`, without absolute values:
+    an odd power of a negative number is negative, and a root of a negative sum is NaN.
+
+    The norm of infinite type is the maximum of `|x|`, of type minus infinity the minimum. The derivative where a sum
+    is 0 is 0. A window that `ceil_mode` lets reach over the end is scaled as if it were whole: its mean times the
+    size of a window.
+
+    Args:
+        norm_type: p, not 0; may be infinite.
+        kernel_size: size of a window, at least 1: one int for all axes, or one for each.
+        stride: step from window to window, at least 1; `kernel_size` when not given.
+        ceil_mode: whether a last window may reach over the end.
+
+    Shape:
+        `(N, C, H, W)` to `(N, C, H_out, W_out)`, or both without N, with
+        `H_out = floor((H - kernel_size) / stride) + 1`, or ceil of the quotient in `ceil_mode`.
 
     Raises:
-        TypeError: a size is no int, the input is not floating.
-        ValueError: a negative size, the wrong number of sizes, an empty axis to be pooled.
+        TypeError: an argument is no number, the input is complex.
+        ValueError: sizes out of range, `norm_type` is 0, or an output without elements.
 
     Differences from torch: none.
 
-    >>> AdaptiveAvgPool2d((5, None))(jax.numpy.ones((2, 3, 8, 9))).shape
-    (2, 3, 5, 9)
+    >>> LPPool2d(2, (3, 2), stride=(2, 1))(jax.numpy.ones((2, 3, 10, 8))).shape
+    (2, 3, 4, 7)
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LPPool2d.html
     """
 
-    def __call__(self, input: jax.Array) -> jax.Array:
-        return F.adaptive_avg_pool2d(input, self.output_size)
+    _axes = 2
 
 
-class AdaptiveAvgPool3d(_AdaptiveAvgPool):
-    """Mean over as many windows of volumes as asked for; see `AdaptiveAvgPool2d`.
+class LPPool3d(_LPPool):
+    """Power-mean norm of the windows of volumes; see `LPPool2d`, whose arguments it takes for three axes.
 
     Shape:
-        `(N, C, D, H, W)` to `(N, C, *output_size)`, or both without N.
+        `(N, C, D, H, W)` to `(N, C, D_out, H_out, W_out)`, or both without N.
 
-    >>> AdaptiveAvgPool3d((5, None, 1))(jax.numpy.ones((2, 3, 8, 9, 4))).shape
-    (2, 3, 5, 9, 1)
+    >>> LPPool3d(2, 3, stride=2)(jax.numpy.ones((2, 3, 10, 8, 7))).shape
+    (2, 3, 4, 3, 3)
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool3d.html
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LPPool3d.html
     """
 
-    def __call__(self, input: jax.Array) -> jax.Array:
-        return F.adaptive_avg_pool3d(input, self.output_size)
+    _axes = 3

@@ -30,6 +30,13 @@ REST = (
     Case("BatchNorm2d", (3,), {"momentum": 1.0}, inputs=(normal(2, 3, 4, 5),)),
     # not affine: torch's gradient of the weight has lost digits in float32 by then
     Case("BatchNorm2d", (2,), {"affine": False}, inputs=(normal(3, 2, 4, 5, mean=50.0),), note="a mean far from 0"),
+    Case(
+        "BatchNorm1d",
+        (5,),
+        {"affine": False, "track_running_stats": False},
+        inputs=(normal(7, 3),),
+        note="nothing is held that the channels must fit",
+    ),
     Case("BatchNorm2d", (3, 1e-3), {"track_running_stats": False}, inputs=(normal(1, 3, 1, 2),)),
 )
 
@@ -50,4 +57,10 @@ FUNCTIONS = (
     ),
 )
 
-CASES = (*OPTIONS, *REST, *FUNCTIONS)
+SYNC = (
+    Case("SyncBatchNorm", (3,), inputs=(normal(6, 3),)),
+    Case("SyncBatchNorm", (3, 1e-3, None, True, False), {"bias": False}, inputs=(normal(4, 3, 5, 2),)),
+    Case("SyncBatchNorm", (2,), {"affine": False}, inputs=(normal(2, 2, 2, 3, 2, 2),), note="four spatial axes"),
+)
+
+CASES = (*OPTIONS, *REST, *SYNC, *FUNCTIONS)

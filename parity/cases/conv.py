@@ -107,6 +107,12 @@ FUNCTIONS = (
     Case("functional.conv1d", inputs=(SEQUENCE, normal(6, 2, 3), normal(6)), kwargs={"groups": 2, "padding": "same"}),
     Case("functional.conv2d", (None, 2, 1, 1, 2), inputs=(IMAGE, normal(6, 2, 3, 2)), note="arguments by place"),
     Case("functional.conv3d", inputs=(normal(4, 5, 6, 4), normal(3, 4, 2, 2, 2), normal(3)), kwargs={"stride": (2,)}),
+    Case("functional.conv_tbc", inputs=(normal(7, 2, 3), normal(3, 3, 4), normal(4))),
+    Case("functional.conv_tbc", (2,), inputs=(normal(5, 2, 3), normal(4, 3, 5), normal(5))),
+    Case(
+        "functional.conv_tbc", (-1,), inputs=(normal(6, 3, 2), normal(2, 2, 3), normal(3)), note="a cut, not a border"
+    ),
+    Case("functional.conv_tbc", inputs=(normal(1, 3, 2), normal(2, 2, 3), normal(3)), note="no steps are left"),
     Case("functional.conv_transpose1d", inputs=(SEQUENCE, normal(4, 3, 3)), kwargs={"stride": 2, "groups": 2}),
     Case("functional.conv_transpose2d", (None, 2, 1, 1, 2, 3), inputs=(IMAGE, normal(4, 3, 3, 2))),
     Case("functional.conv_transpose3d", inputs=(normal(4, 3, 2, 4), normal(4, 2, 2, 2, 2), normal(2))),

@@ -1,4 +1,4 @@
-"""MSELoss, BCELoss, NLLLoss, CrossEntropyLoss."""
+"""NLLLoss, CrossEntropyLoss, BCELoss, BCEWithLogitsLoss."""
 
 from itertools import product
 
@@ -15,7 +15,10 @@ def classes(shape: tuple[int, ...], low: int = 0):
 
 PLAIN = tuple(
     Case(kind, (), {"reduction": reduction}, inputs=pair)
-    for kind, pair in (("MSELoss", (normal(3, 4), normal(3, 4))), ("BCELoss", (uniform(3, 4), uniform(3, 4))))
+    for kind, pair in (
+        ("BCELoss", (uniform(3, 4), uniform(3, 4))),
+        ("BCEWithLogitsLoss", (normal(3, 4, std=3.0), uniform(3, 4))),
+    )
     for reduction in REDUCTIONS
 )
 
@@ -58,15 +61,27 @@ PROBABILITIES = tuple(
 )
 
 REST = (
-    Case("MSELoss", inputs=(normal(), normal()), note="numbers"),
-    Case("MSELoss", inputs=(normal(0, 3), normal(0, 3)), note="the mean of nothing"),
-    Case("MSELoss", inputs=(normal(4, 3, mean=1000.0), normal(4, 3, mean=1001.0))),
-    Case("functional.mse_loss", (), {"weight": uniform(3, 4)}, inputs=(normal(3, 4), normal(3, 4))),
-    Case("functional.mse_loss", (None, None, "none", uniform(3, 4)), inputs=(normal(3, 4), normal(3, 4))),
     Case("BCELoss", (uniform(4),), inputs=(uniform(3, 4), uniform(3, 4)), note="a weight for each column"),
     Case("BCELoss", (uniform(3, 1),), {"reduction": "none"}, inputs=(uniform(3, 4), uniform(3, 4))),
     Case("BCELoss", inputs=(uniform(2, 9, low=0.0, high=1e-30), uniform(2, 9)), note="logarithms near their bound"),
     Case("functional.binary_cross_entropy", (uniform(5), None, None, "sum"), inputs=(uniform(2, 5), uniform(2, 5))),
+    Case("BCEWithLogitsLoss", (uniform(4),), inputs=(normal(3, 4), uniform(3, 4)), note="a weight for each column"),
+    Case("BCEWithLogitsLoss", (), {"pos_weight": uniform(4, high=5.0)}, inputs=(normal(2, 3, 4), uniform(2, 3, 4))),
+    Case(
+        "BCEWithLogitsLoss",
+        (uniform(3, 1),),
+        {"reduction": "none", "pos_weight": uniform(high=5.0)},
+        inputs=(normal(3, 4), uniform(3, 4)),
+    ),
+    Case("BCEWithLogitsLoss", (), {"reduction": "none"}, inputs=(normal(2, 9, std=300.0), uniform(2, 9))),
+    Case("BCEWithLogitsLoss", inputs=(normal(), uniform()), note="numbers"),
+    Case("BCEWithLogitsLoss", inputs=(normal(0, 3), uniform(0, 3)), note="the mean of nothing"),
+    Case(
+        "functional.binary_cross_entropy_with_logits",
+        (uniform(5), None, None, "sum", uniform(2, 1)),
+        inputs=(normal(2, 5), uniform(2, 5)),
+    ),
+    Case("NLLLoss2d", inputs=(normal(2, 4, 3, 5), integers(2, 3, 5, high=4))),
     Case("NLLLoss", inputs=(normal(4), integers(high=4)), note="no batch"),
     Case("CrossEntropyLoss", (uniform(4),), inputs=(normal(4), integers(high=4)), note="no batch"),
     Case("CrossEntropyLoss", (), {"label_smoothing": 0.1}, inputs=(normal(4), uniform(4)), note="no batch"),

@@ -1,8 +1,8 @@
-"""Max, average and adaptive average pooling."""
+"""Max, average and power-mean pooling."""
 
 from itertools import product
 
-from parity.case import Case, integers, normal
+from parity.case import Case, integers, normal, rounded, uniform
 
 SIZES = {1: (11,), 2: (9, 7), 3: (6, 7, 5)}
 BOTH = (False, True)
@@ -72,19 +72,22 @@ AVERAGE_REST = (
     Case("functional.avg_pool3d", (2, 3), {"ceil_mode": True}, inputs=(plane(3, 2, 3),)),
 )
 
-ADAPTIVE = tuple(
-    Case(f"AdaptiveAvgPool{n}d", (size,), inputs=(plane(n, 2, 3),)) for n, size in product((1, 2, 3), (1, 3, 4, 13))
+LP = tuple(
+    Case(f"LPPool{n}d", (p, 3), {"stride": stride, "ceil_mode": ceil}, inputs=(plane(n, 2, 3),))
+    for n, p, (stride, ceil) in product((1, 2, 3), (2, 1.5), ((None, False), (2, True)))
 )
 
-ADAPTIVE_REST = (
-    Case("AdaptiveAvgPool2d", ((5, None),), inputs=(plane(2, 2, 3),)),
-    Case("AdaptiveAvgPool2d", ((None, 2),), inputs=(plane(2, 3),), note="no batch"),
-    Case("AdaptiveAvgPool3d", ((None, 4, 1),), inputs=(plane(3, 2, 3),)),
-    Case("AdaptiveAvgPool1d", ((4,),), inputs=(plane(1, 3),), note="no batch"),
-    Case("AdaptiveAvgPool2d", (2,), inputs=(plane(2, 0, 3),), note="empty batch"),
-    Case("functional.adaptive_avg_pool1d", (5,), inputs=(plane(1, 2, 3),)),
-    Case("functional.adaptive_avg_pool2d", ((2, 10),), inputs=(plane(2, 2, 3),)),
-    Case("functional.adaptive_avg_pool3d", ((2, 3, 7),), inputs=(plane(3, 3),)),
+LP_REST = (
+    Case("LPPool2d", (3.0, (3, 2)), {"stride": (2, 1)}, inputs=(plane(2, 2, 3),), note="negative sums have no root"),
+    Case("LPPool2d", (1, 2), inputs=(rounded(2, 3, 9, 7),), note="sums of 0 have no gradient"),
+    Case("LPPool1d", (4, 2), inputs=(rounded(2, 3, 11, mean=0.0, std=0.3),), note="windows of zeros"),
+    Case("LPPool2d", (-2, 2), inputs=(uniform(2, 3, 9, 7, low=0.5, high=2.0),)),
+    Case("LPPool2d", (float("inf"), (2, 3), 2, True), inputs=(plane(2, 2, 3),)),
+    Case("LPPool3d", (-float("inf"), 2), inputs=(plane(3, 3),), note="no batch"),
+    Case("LPPool1d", (2, 3), inputs=(plane(1, 0, 3),), note="empty batch"),
+    Case("functional.lp_pool1d", (2.5, 3, 2), inputs=(uniform(3, 11, low=0.1),)),
+    Case("functional.lp_pool2d", (2, (3, 2)), {"ceil_mode": True}, inputs=(plane(2, 2, 3),)),
+    Case("functional.lp_pool3d", (2, 3), {"stride": (1, 2, 1)}, inputs=(plane(3, 3),)),
 )
 
-CASES = (*MAX, *MAX_REST, *AVERAGE, *AVERAGE_REST, *ADAPTIVE, *ADAPTIVE_REST)
+CASES = (*MAX, *MAX_REST, *AVERAGE, *AVERAGE_REST, *LP, *LP_REST)

@@ -1,4 +1,4 @@
-"""Losses: printed numbers, divisors, ends of the range, old arguments, refusals."""
+"""Losses of classes: printed numbers, divisors, ends of the range, old arguments, refusals."""
 
 from contextlib import nullcontext
 
@@ -90,15 +90,16 @@ def test_traced_probabilities_out_of_range_give_nan():
     assert np.isnan(jax.jit(F.binary_cross_entropy)(jnp.array([1.5]), jnp.array([1.0])))
 
 
-def test_broadcasting_warns():
-    with pytest.warns(UserWarning, match=r"Using a target size \(3,\) that is different to the input size \(3, 1\)"):
-        loss = F.mse_loss(jnp.ones((3, 1)), jnp.zeros(3), reduction="none")
-    assert loss.shape == (3, 3)
-
-
 @pytest.mark.parametrize("size_average", [None, True, False])
 @pytest.mark.parametrize("reduce", [None, True, False])
-@pytest.mark.parametrize("name", ["MSELoss", "BCELoss", "NLLLoss", "CrossEntropyLoss"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("BCELoss", "BCEWithLogitsLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "HingeEmbeddingLoss", "KLDivLoss"),
+        *("L1Loss", "MSELoss", "MarginRankingLoss", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss"),
+        *("MultiMarginLoss", "NLLLoss", "PoissonNLLLoss", "SmoothL1Loss", "SoftMarginLoss", "TripletMarginLoss"),
+    ],
+)
 def test_the_old_arguments(name, size_average, reduce):
     if size_average is reduce is None:
         assert getattr(nn, name)().reduction == "mean"
@@ -150,10 +151,6 @@ def test_half_precisions(dtype):
         np.testing.assert_allclose(float(loss), expected.float(), rtol=tolerance)
 
 
-def test_integer_targets_of_mse_are_cast():
-    assert F.mse_loss(jnp.array([1.5]), jnp.array([1])) == 0.25
-
-
 def test_vmap_and_jit():
     r = np.random.default_rng(0)
     x = jnp.asarray(r.normal(size=(4, 6, 3)).astype(np.float32))
@@ -175,11 +172,25 @@ classes = jnp.zeros(2, int)
             ValueError,
             "reduction: expected one of 'none', 'mean', 'sum', got 'avg'",
         ),
-        (lambda: F.mse_loss(ones(2, int), ones(2, int)), TypeError, "input: expected a floating dtype, got int"),
         (
-            lambda: F.mse_loss(ones((2, 3)), ones((2, 3)), weight=ones(3)),
+            lambda: F.binary_cross_entropy_with_logits(ones(2), ones((2, 1))),
             ValueError,
-            r"weight: expected the shape of input, \(2, 3\)",
+            r"target: expected the shape of input, \(2,\), got \(2, 1\)",
+        ),
+        (
+            lambda: F.binary_cross_entropy_with_logits(ones(2), ones(2, int)),
+            TypeError,
+            "input: expected a floating dtype, got int",
+        ),
+        (
+            lambda: nn.BCEWithLogitsLoss(pos_weight=ones(3))(ones(2), ones(2)),
+            ValueError,
+            r"pos_weight: expected a shape that broadcasts to that of input, \(2,\), got \(3,\)",
+        ),
+        (
+            lambda: F.binary_cross_entropy_with_logits(ones(2), ones(2), ones((3, 2))),
+            ValueError,
+            r"weight: expected a shape that broadcasts to that of input, \(2,\), got \(3, 2\)",
         ),
         (
             lambda: F.binary_cross_entropy(ones(2), ones((2, 1))),
@@ -291,3 +302,29 @@ def test_torchs_older_arguments_as_truths(size_average, reduce):
     with pytest.warns() if (size_average, reduce) != (None, None) else nullcontext():
         theirs = torch.nn.MSELoss(size_average, reduce).reduction
         assert nn.MSELoss(size_average, reduce).reduction == theirs
+
+
+def test_the_buffers_of_bce_with_logits():
+    loss = nn.BCEWithLogitsLoss(pos_weight=np.array([1.0, 2.0]), weight=np.ones(2))
+    assert list(jaxnets.state_dict(loss)) == list(
+        torch.nn.BCEWithLogitsLoss(torch.ones(2), None, None, "sum", torch.ones(2)).state_dict()
+    )
+
+
+def test_bce_at_the_ends_twice():
+    """The second derivative is bounded otherwise than the first."""
+    x, target = [0.0, 1.0, 0.3, 1e-13], [0.3, 0.6, 0.9, 0.4]
+    theirs = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    loss = torch.nn.functional.binary_cross_entropy(theirs, torch.tensor(target, dtype=torch.float64), reduction="sum")
+    (slope,) = torch.autograd.grad(loss, theirs, create_graph=True)
+    (wanted,) = torch.autograd.grad(slope.sum(), theirs)
+    with jax.enable_x64(True):
+        run = jax.grad(lambda x: F.binary_cross_entropy(x, jnp.array(target), reduction="sum"))
+        np.testing.assert_allclose(jax.grad(lambda x: run(x).sum())(jnp.array(x)), wanted, rtol=1e-12)
+
+
+def test_the_old_name_for_images_warns():
+    with pytest.warns(FutureWarning, match="NLLLoss2d has been deprecated. Please use NLLLoss instead") as record:
+        loss = nn.NLLLoss2d(ignore_index=1)
+    assert record[0].filename == __file__
+    assert loss.ignore_index == 1

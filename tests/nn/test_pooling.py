@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import jaxnets.functional as F
 from jaxnets import nn
@@ -184,10 +186,44 @@ def test_attributes_are_torch_s():
         ("AvgPool2d", (3,)),
         ("AvgPool3d", ((1, 2, 3), 2, 0, True, False, 4)),
         ("AdaptiveAvgPool2d", ((None, 3),)),
+        ("LPPool1d", (2, 3)),
+        ("LPPool2d", (1.5, (2, 3), (1, 2), True)),
     ):
         ours, theirs = getattr(nn, name)(*arguments), getattr(torch.nn, name)(*arguments)
         for attribute in theirs.__constants__:
             assert getattr(ours, attribute) == getattr(theirs, attribute), (name, attribute)
+
+
+@st.composite
+def norms(draw):
+    n = draw(st.integers(1, 3))
+    plane = draw(st.lists(st.integers(3, 6 if n < 3 else 4), min_size=n, max_size=n))
+    leading = draw(st.sampled_from([(2,), (1, 2)]))
+    p = draw(st.sampled_from([1, 2, 3, 2.0, 1.5, 0.5, -1.0, -2, 7.0, INF, -INF]))
+    values = st.sampled_from([-2.0, -1.0, 0.0, 0.0, 0.25, 1.0, 1e3, NAN, INF])
+    count = int(np.prod([*leading, *plane]))
+    x = np.array(draw(st.lists(values, min_size=count, max_size=count))).reshape(*leading, *plane)
+    return f"lp_pool{n}d", x, p, draw(st.integers(1, 3)), draw(st.sampled_from([None, 1, 2])), draw(st.booleans())
+
+
+@given(norms())
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_any_norm(call):
+    name, x, *arguments = call
+    against_torch(name, x, *arguments)
+
+
+def test_norms_of_integers_and_halves():
+    """An int power of integers is whole, as is its mean; a float one is not."""
+    x = np.arange(-4, 8).reshape(2, 6)
+    for p in (2, 2.0, 1, 3):
+        expected = torch.nn.functional.lp_pool1d(torch.tensor(x), p, 3)
+        ours = F.lp_pool1d(jnp.asarray(x), p, 3)
+        assert ours.dtype == jnp.float32
+        np.testing.assert_allclose(ours, expected, rtol=1e-6)
+    half = np.linspace(-1, 2, 12).reshape(2, 6).astype(np.float16)
+    expected = torch.nn.functional.lp_pool1d(torch.tensor(half), 2.0, 3)
+    np.testing.assert_allclose(F.lp_pool1d(jnp.asarray(half), 2.0, 3), expected, rtol=1e-3)
 
 
 x2, x3, x4 = jnp.ones((2, 5)), jnp.ones((2, 5, 5)), jnp.ones((2, 2, 5, 5))
@@ -223,6 +259,11 @@ x2, x3, x4 = jnp.ones((2, 5)), jnp.ones((2, 5, 5)), jnp.ones((2, 2, 5, 5))
         (lambda: F.adaptive_avg_pool2d(x4, (2,)), ValueError, "output_size: expected an int or 2 ints"),
         (lambda: F.adaptive_avg_pool2d(x4, 2.5), TypeError, "output_size: expected an int, got 2.5"),
         (lambda: F.adaptive_avg_pool2d(x4.astype(int), 2), TypeError, "input: expected a floating dtype, got int"),
+        (lambda: nn.LPPool2d(0, 2), ValueError, "norm_type: expected a number other than 0, got 0"),
+        (lambda: nn.LPPool2d("2", 2), TypeError, "norm_type: expected a number, got '2'"),
+        (lambda: F.lp_pool1d(x2, 0.0, 2), ValueError, "norm_type: expected a number other than 0, got 0.0"),
+        (lambda: F.lp_pool2d(x4, 2, 7), ValueError, "kernel_size: expected a window of at most 5 elements"),
+        (lambda: F.lp_pool1d(x2.astype(jnp.complex64), 2, 2), TypeError, "input: expected real numbers, got complex64"),
         (lambda: F.max_pool1d(x2 > 0, 2), TypeError, "input: expected real numbers, got bool"),
         (lambda: F.avg_pool1d(x2.astype(jnp.complex64), 2), TypeError, "input: expected real numbers, got complex64"),
     ],

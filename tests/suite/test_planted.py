@@ -11,7 +11,7 @@ from flax import nnx
 
 import parity
 from jaxnets import functional
-from jaxnets.functional import activation, batchnorm, loss, pooling, rnn, sparse
+from jaxnets.functional import batchnorm, loss, pooling, rnn, sparse
 from jaxnets.functional import conv as conv_functions
 from jaxnets.lowering import conv as conv_lowering
 from jaxnets.lowering import pooling as pooling_lowering
@@ -22,8 +22,9 @@ from parity import Case, integers, normal, rounded, uniform
 from parity.case import matches
 from parity.cases import CASES
 
-# The package gives the function of that name, not its module.
+# The package gives the functions of these names, not their modules.
 dropout = importlib.import_module("jaxnets.functional.dropout")
+softmax = importlib.import_module("jaxnets.functional.softmax")
 
 FORWARD = {"forward", "input gradient", "parameter gradient"}
 PLANTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], list[str | Case], set[str]]] = {}
@@ -301,13 +302,13 @@ def padding_row_gets_gradient(patch):
 )
 def cross_entropy_divides_by_the_number(patch):
     """The mean over targets, where torch takes the mean over their weights."""
-    true = loss._reduced
-    patch.setattr(loss, "_reduced", lambda value, weights, *rest: true(value, None, *rest))
+    true = loss.reduced
+    patch.setattr(loss, "reduced", lambda value, weights, *rest: true(value, None, *rest))
 
 
-@plant(["activation/Softmax*"], {"forward", "input gradient"})
+@plant(["softmax/Softmax*"], {"forward", "input gradient"})
 def softmax_over_another_axis(patch):
-    true = activation.softmax
+    true = softmax.softmax
     patch.setattr(functional, "softmax", lambda input, dim, *rest, **named: true(input, dim - 1, *rest, **named))
 
 

@@ -1,0 +1,57 @@
+"""Functions of single elements, with torch's derivative in place of the one that JAX would find."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxnets import check
+from jaxnets.functional.precision import wide
+
+
+def floating(name: str, value: Any) -> jax.Array:
+    """`value` as an array of real floating numbers."""
+    x = check.array(name, value)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"{name}: expected a floating dtype, got {x.dtype}; cast it first")
+    return x
+
+
+def real(name: str, value: Any) -> jax.Array:
+    """`value` as an array of real numbers, floating or integer."""
+    x = check.array(name, value)
+    if x.dtype == bool or jnp.iscomplexobj(x):
+        raise TypeError(f"{name}: expected real numbers, got {x.dtype}; cast it first")
+    return x
+
+
+def in_float32(f: Callable[..., jax.Array], x: jax.Array) -> jax.Array:
+    """`f(x)`, half precisions computed in float32 and rounded once, integers as the default floating dtype."""
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return f(x.astype(jnp.float32))
+    return f(wide(x)).astype(x.dtype)
+
+
+def curve(
+    x: jax.Array, value: Callable[[jax.Array], jax.Array], tangent: Callable[[jax.Array, jax.Array], jax.Array]
+) -> jax.Array:
+    """`value(x)`, whose derivative at `x` along `t` is `tangent(x, t)`, and can be differentiated again.
+
+    Half precisions are computed in float32 and rounded once. A tangent that is 0 should be selected, not multiplied:
+    torch lets no infinite gradient through there. What is not selected must be finite, or its 0 turns into NaN.
+    """
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return value(x)
+    function = jax.custom_jvp(value)
+    function.defjvp(lambda primals, tangents: (function(*primals), tangent(*primals, *tangents)))
+    return function(wide(x)).astype(x.dtype)
+
+
+def rounded(x: jax.Array, dtype: Any) -> jax.Array:
+    """`x` rounded to `dtype`'s precision, where torch rounds between two steps; a cast there and back compiles away."""
+    if x.dtype == dtype:
+        return x
+    precision = jnp.finfo(dtype)
+    return lax.reduce_precision(x, precision.nexp, precision.nmant)
