@@ -26,6 +26,23 @@ EXCLUDED: Mapping[str, str] = MappingProxyType(
 )
 """Public names of torch that are not here, with the reason."""
 
+ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "Module": "Flax's own, under torch's name",
+        "Container": "tests/nn/test_container.py",
+        "ModuleDict": "tests/nn/test_container.py",
+        "ModuleList": "tests/nn/test_container.py",
+        "ParameterDict": "tests/nn/test_container.py",
+        "ParameterList": "tests/nn/test_container.py",
+        "RNNBase": "parity/cases/rnn.py, through its three kinds",
+        "RNNCellBase": "parity/cases/rnn.py, through its three kinds",
+        "LinearCrossEntropyOptions": "parity/cases/linear_cross_entropy.py, in the layer that takes it",
+        "functional.gumbel_softmax": "tests/nn/test_softmax.py, by its distribution",
+        "functional.grouped_mm": "tests/nn/test_linear.py, since torch has no float64 there",
+    }
+)
+"""What is no case: it is not called, it draws, or torch lacks float64."""
+
 HOMES = ("torch.nn.functional", "torch._C._nn", "torch")
 """Where what `torch.nn.functional` offers is defined; the rest there is imported for its own use."""
 
@@ -80,6 +97,12 @@ def markdown() -> str:
         "| torch | why |",
         "| - | - |",
         *(f"| `{name}` | {why} |" for name, why in EXCLUDED.items()),
+        "",
+        "## Proven elsewhere than by a case of its name",
+        "",
+        "| torch | where |",
+        "| - | - |",
+        *(f"| `{name}` | {where} |" for name, where in ELSEWHERE.items()),
         "",
         "## Classes",
         "",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.sides import Arrays, JaxSide, Run, TorchSide, is_inexact
+from parity.sides import Arrays, JaxSide, Run, TorchSide, is_inexact, torchs_part
 from parity.tolerance import Row, default_tolerance
 
 DRAWS = 200
@@ -28,7 +28,8 @@ def draw_rows(
     ours = JaxSide(jax_module, args, kwargs, train=True, hold=False)
     torch_calls, jax_calls = [], []
     for _ in range(DRAWS):
-        run, directions = theirs.run(True, seed)
+        with torchs_part():
+            run, directions = theirs.run(True, seed)
         torch_calls.append(_arrays(run))
         jax_calls.append(_arrays(ours.run(True, directions, jit=True)))
         ours.rest = ours.after  # the random streams go on

@@ -13,6 +13,7 @@ import ml_dtypes
 import numpy as np
 import torch
 from flax import nnx
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import jaxnets
@@ -82,9 +83,7 @@ class CasePair(Pair):
             return attrgetter(self.case.target)(torch.nn)
         torch.manual_seed(self.case.seed)
         module = _layer(self.case.target, self._built_from, torch.nn, trees.torch_tree)
-        module.to(self._dtype)
-        unsettle(module, np.random.default_rng([self.case.seed, 1]))
-        return module
+        return settled(module, self._dtype, trees.torch_tree(self.args), trees.torch_tree(self.kwargs), self.seed)
 
     def jax(self, state: Mapping[str, Any]) -> Callable[..., Any]:
         if not self.is_layer:
@@ -162,7 +161,18 @@ def _array(spec: Spec, dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
             return rng.uniform(size=spec.shape) < spec.a
 
 
-def unsettle(module: torch.nn.Module, rng: np.random.Generator) -> None:
+def settled(
+    module: torch.nn.Module, dtype: torch.dtype, args: Sequence[Any], kwargs: Mapping[str, Any], seed: int
+) -> torch.nn.Module:
+    """Torch's module in that dtype, with no size left open, and with no parameter that is all ones or all zeros."""
+    module.to(dtype)
+    if isinstance(module, LazyModuleMixin):
+        module(*args, **kwargs)
+    _unsettle(module, np.random.default_rng([seed, 1]))
+    return module
+
+
+def _unsettle(module: torch.nn.Module, rng: np.random.Generator) -> None:
     """Moves what starts as all ones or all zeros, where a swap or a missing factor would not show."""
     with torch.no_grad():
         for x in itertools.chain(module.parameters(), module.buffers()):

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
 from flax import nnx
-from torch.nn.modules.lazy import LazyModuleMixin
 from torch.testing._internal.common_modules import FunctionInput, module_db
 
 import jaxnets
 from parity import trees
-from parity.inputs import DTYPES, Pair, filled, pair, unsettle, with_rngs
+from parity.inputs import DTYPES, Pair, filled, pair, settled, with_rngs
 
 MODULES: Mapping[str, Any] = MappingProxyType({info.module_cls.__name__: info for info in module_db})
 """Each class of torch's database, as torch describes it."""
@@ -101,11 +99,8 @@ class SamplePair(Pair):
 
     def torch(self) -> torch.nn.Module:
         torch.manual_seed(self.seed)
-        module = self._class(*self._built_from.args, **self._built_from.kwargs).to(self._dtype)
-        if isinstance(module, LazyModuleMixin):
-            module(*self.args, **self.kwargs)
-        unsettle(module, np.random.default_rng([self.seed, 1]))
-        return module
+        module = self._class(*self._built_from.args, **self._built_from.kwargs)
+        return settled(module, self._dtype, self.args, self.kwargs, self.seed)
 
     def jax(self, state: Mapping[str, Any]) -> nnx.Module:
         def make(rngs: nnx.Rngs) -> nnx.Module:

@@ -29,9 +29,25 @@ RANDOM: tuple[tuple[type, str], ...] = (
     (torch.nn.RReLU, "upper"),
 )
 
+# Layers that draw in every mode, unless what they would draw is given.
+ALWAYS_RANDOM = (torch.nn.FractionalMaxPool2d, torch.nn.FractionalMaxPool3d)
+
 
 QUICK = {"xla_backend_optimization_level": 0}
 """Compiler options where formulas are judged, not programs: a third less time to compile."""
+
+
+class TorchError(Exception):
+    """What torch raised: its kernel lacks the dtype or the derivative, or the case is none."""
+
+
+@contextmanager
+def torchs_part() -> Iterator[None]:
+    """Whatever is raised inside is torch's error."""
+    try:
+        yield
+    except Exception as error:
+        raise TorchError(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
 
 
 @dataclass
@@ -64,6 +80,12 @@ def random_layers(module: Any) -> list[str]:
         for name, layer in module.named_modules()
         if any(isinstance(layer, kind) and getattr(layer, amount) > 0 for kind, amount in RANDOM)
     ]
+
+
+def draws_always(module: Any) -> bool:
+    """Whether a layer draws numbers in evaluation too: then there is nothing to compare but distributions."""
+    layers = module.modules() if isinstance(module, torch.nn.Module) else ()
+    return any(isinstance(layer, ALWAYS_RANDOM) and layer._random_samples is None for layer in layers)
 
 
 def cotangents(run: Run, seed: int) -> list[np.ndarray]:

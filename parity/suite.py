@@ -18,10 +18,10 @@ from parity.case import Case, identify
 from parity.comparison import comparing, state_rows
 from parity.draws import draw_rows
 from parity.inputs import DTYPES, Pair, pair
-from parity.sides import JaxSide, TorchSide, random_layers
+from parity.sides import JaxSide, TorchError, TorchSide, draws_always, random_layers, torchs_part
 from parity.tolerance import Row
 from parity.tolerances import looser
-from parity.ways import WAYS, WAYS_OF, Bout, TorchError, torchs_part
+from parity.ways import WAYS, WAYS_OF, Bout
 
 PROPERTIES = (
     "state",
@@ -190,6 +190,7 @@ def check_case(name: str, case: Any, dtype: str, ways: Sequence[str] | None = No
     with comparing(wide=dtype == "f64"), warnings.catch_warnings():
         # Both libraries warn of some cases, in the same words: of an implicit `dim`, of even kernels with "same".
         warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", FutureWarning)
         for mode, way, found in _properties(case, dtype, WAYS_OF[dtype] if ways is None else ways):
             if isinstance(found, TorchError):
                 checks.append(_not_in_torch(name, dtype, mode, way, found))
@@ -221,7 +222,9 @@ def _properties(case: Any, dtype: str, ways: Sequence[str]) -> Iterator[Found]:
         return
     yield "any", "eager", _states(both, theirs, ours)
     modes = ("eval", "train") if tells_modes_apart(theirs, ours) else ("any",)
-    for mode in (both.mode,) if both.mode else modes:
+    if both.mode or draws_always(theirs):
+        modes = (both.mode,) if both.mode else ()
+    for mode in modes:
         bout = Bout(both, theirs, ours, mode == "train")
         for way in ways:
             rows = _rows(lambda bout=bout, way=way: WAYS[way](bout), "call")  # type: ignore[misc]
@@ -230,7 +233,7 @@ def _properties(case: Any, dtype: str, ways: Sequence[str]) -> Iterator[Found]:
                 continue
             for property in PROPERTIES:
                 yield mode, way, [row for row in rows if row.property == property]
-    if random_layers(theirs):
+    if random_layers(theirs) or draws_always(theirs):
         yield "train", "jit", _rows(lambda: draw_rows(theirs, ours, both.args, both.kwargs, both.seed), "draws")
 
 

@@ -1,7 +1,6 @@
 """The ways in which a case is run on both sides, each with the rows that it gives."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -12,24 +11,11 @@ import numpy as np
 from parity import trees
 from parity.comparison import exact_run, fair_rows, gradient_rows
 from parity.inputs import Pair
-from parity.sides import JaxSide, Run, TorchSide, is_inexact
+from parity.sides import JaxSide, Run, TorchSide, is_inexact, torchs_part
 from parity.tolerance import Row
 
 PLATFORMS = ("cuda", "rocm", "tpu")
 """What a case must lower for, with none of them at hand."""
-
-
-class TorchError(Exception):
-    """What torch raised: its kernel lacks the dtype or the derivative, or the case is none."""
-
-
-@contextmanager
-def torchs_part() -> Iterator[None]:
-    """Whatever is raised inside is torch's error."""
-    try:
-        yield
-    except Exception as error:
-        raise TorchError(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
 
 
 @dataclass

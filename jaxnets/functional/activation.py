@@ -9,9 +9,6 @@ from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.elementwise import curve, floating, in_float32, rounded
-from jaxnets.functional.rectifier import relu as relu
-from jaxnets.functional.softmax import log_softmax as log_softmax
-from jaxnets.functional.softmax import softmax as softmax
 
 __all__ = [
     "celu",

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets import check
-from jaxnets.functional.activation import log_softmax
 from jaxnets.functional.linear import linear
 from jaxnets.functional.precision import wide
+from jaxnets.functional.softmax import log_softmax
 
 Cluster = tuple[jax.Array, jax.Array]
 """The two matrices of a cluster: `(H, F)` and `(classes of the cluster, H)`."""

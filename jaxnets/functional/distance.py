@@ -153,7 +153,7 @@ def _distances_jvp(p: float, primals: Sequence, tangents: Sequence) -> tuple[jax
     (difference,), (tangent,) = primals, tangents
     norm = _distances(difference, p)[..., None]
     if p == math.inf:
-        slope = jnp.where(jnp.abs(difference) == norm, jnp.sign(difference), jnp.zeros_like(difference))
+        slope = jnp.where(jnp.abs(difference) == norm, _sign(difference), jnp.zeros_like(difference))
     else:
         slope = _slope(difference, norm, p, (difference.ndim - 1,))
     return norm[..., 0], (slope * tangent).sum(-1)
@@ -205,16 +205,21 @@ def _slope(x: jax.Array, norm: jax.Array, p: float, axes: tuple[int, ...]) -> ja
     if p == 0:
         return jnp.zeros_like(x)
     if p == 1:
-        return jnp.sign(x)
+        return _sign(x)
     if p == 2:
         return x / _nonzero(norm).astype(x.dtype)
     size = jnp.abs(x)
     if math.isinf(p):
-        chosen = (size == norm) | jnp.isnan(size)
-        return jnp.sign(x) * (chosen / chosen.sum(axes, keepdims=True)).astype(x.dtype)
+        chosen = ((size == norm) | jnp.isnan(size)).astype(size.dtype)
+        return _sign(x) * (chosen / chosen.sum(axes, keepdims=True)).astype(x.dtype)
     power = jnp.where(size == 0, jnp.zeros_like(size), _nonzero(size) ** (p - 1))
     scale = norm ** (1 - p) if p < 1 else jnp.where(norm == 0, jnp.zeros_like(norm), _nonzero(norm) ** (1 - p))
-    return jnp.sign(x) * (power * scale).astype(x.dtype)
+    return _sign(x) * (power * scale).astype(x.dtype)
+
+
+def _sign(x: jax.Array) -> jax.Array:
+    """The sign; of NaN it is 0, as in torch."""
+    return jnp.where(jnp.isnan(x), jnp.zeros_like(x), jnp.sign(x))
 
 
 def _nonzero(x: jax.Array) -> jax.Array:

@@ -127,7 +127,7 @@ def grouped_mm(
 
     Differences from torch: rows of any length are accepted, where torch wants multiples of 16 bytes; what lies
     behind the last group is 0, not left to chance; offsets that fall or lie outside are no error here either, and
-    give other numbers.
+    give other numbers; there is no forward-mode derivative.
 
     >>> a, b = jnp.array([[1.0], [2.0], [3.0]]), jnp.array([[[1.0]], [[10.0]]])
     >>> grouped_mm(a, b, offs=jnp.array([1, 3], jnp.int32)).tolist()
@@ -160,16 +160,34 @@ def grouped_mm(
         groups.append(len(offs))
     if len(set(groups)) > 1:
         raise ValueError(f"mat_a, mat_b, offs: expected one number of groups, got {', '.join(map(str, groups))}")
-    return _grouped(a, b, offs).astype(a.dtype)
+    return _grouped(a, b, offs)
 
 
+@jax.custom_vjp
 def _grouped(a: jax.Array, b: jax.Array, offs: jax.Array | None) -> jax.Array:
-    """The products in float32."""
+    """The products, summed in float32 and rounded once."""
     if offs is None:
-        return jnp.matmul(a, b, preferred_element_type=jnp.float32)
-    sizes = jnp.diff(offs, prepend=jnp.zeros(1, offs.dtype))
+        return jnp.matmul(a, b, preferred_element_type=jnp.float32).astype(a.dtype)
     if a.ndim == 3:
         return _grouped(b.T, a.transpose(0, 2, 1), offs).T
-    shared = (0,) if b.ndim == 3 else (1,)
-    numbers = lax.RaggedDotDimensionNumbers((((1,), (b.ndim - 2,)), ((), ())), shared, (0,) if b.ndim == 3 else ())
-    return lax.ragged_dot_general(a, b, sizes, numbers, preferred_element_type=jnp.float32)
+    sizes = jnp.diff(offs, prepend=jnp.zeros(1, offs.dtype))
+    rows = b.ndim == 3
+    numbers = lax.RaggedDotDimensionNumbers(
+        dot_dimension_numbers=(((1,), (b.ndim - 2,)), ((), ())),
+        lhs_ragged_dimensions=(0,) if rows else (1,),
+        rhs_group_dimensions=(0,) if rows else (),
+    )
+    return lax.ragged_dot_general(a, b, sizes, numbers, preferred_element_type=jnp.float32).astype(a.dtype)
+
+
+def _grouped_forward(a: jax.Array, b: jax.Array, offs: jax.Array | None) -> tuple[jax.Array, tuple]:
+    return _grouped(a, b, offs), (a, b, offs)
+
+
+def _grouped_backward(kept: tuple, y: jax.Array) -> tuple[jax.Array, jax.Array, None]:
+    """Each form's gradients are products of the other forms; JAX has not all of them for a ragged product."""
+    a, b, offs = kept
+    return _grouped(y, b.mT, offs), _grouped(a.mT, y, offs), None
+
+
+_grouped.defvjp(_grouped_forward, _grouped_backward)

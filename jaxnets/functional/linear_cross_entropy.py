@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnets import check
-from jaxnets.functional.activation import log_softmax
 from jaxnets.functional.linear import linear
 from jaxnets.functional.loss import classes_for, cross_entropy, nll_terms
 from jaxnets.functional.precision import wide
 from jaxnets.functional.reduction import arrays, legacy_reduction, reduced
+from jaxnets.functional.softmax import log_softmax
 
 __all__ = ["linear_cross_entropy"]
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets import check
-from jaxnets.functional.activation import log_softmax
 from jaxnets.functional.precision import wide
 from jaxnets.functional.reduction import floating, legacy_reduction, reduced
+from jaxnets.functional.softmax import log_softmax
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss"]
 

@@ -1,5 +1,6 @@
 """Losses of classes with a margin: `torch.nn.functional.multi_margin_loss`, `multilabel_margin_loss` and the like."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -66,8 +67,7 @@ def soft_margin_loss(
         )
     dtype = floating(input, target)
     x, t = (wide(x.astype(dtype)) for x in broadcast(input=input, target=target))
-    exponential = jnp.exp(-x * t).astype(input.dtype)  # in half precision it overflows early, as torch's
-    return reduced(jnp.log1p(wide(exponential)), None, reduction, input.dtype)
+    return reduced(_logistic(-x * t, input.dtype), None, reduction, input.dtype)
 
 
 def multilabel_soft_margin_loss(
@@ -248,6 +248,23 @@ def class_weight(weight: jax.Array) -> jax.Array:
     """The weight of `multi_margin_loss`."""
     check.rank("weight", weight, {1: "(C,)"})
     return weight
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _logistic(x: jax.Array, dtype: Any) -> jax.Array:
+    return jnp.log1p(_exponential(x, dtype))
+
+
+@_logistic.defjvp
+def _logistic_jvp(dtype: Any, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    """torch's derivative, which is NaN where the exponential overflows."""
+    exponential = _exponential(primals[0], dtype)
+    return jnp.log1p(exponential), tangents[0] * (exponential / (1 + exponential))
+
+
+def _exponential(x: jax.Array, dtype: Any) -> jax.Array:
+    """In half precision it overflows early, as torch's does."""
+    return wide(jnp.exp(x.astype(dtype)))
 
 
 @jax.custom_jvp

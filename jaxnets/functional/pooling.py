@@ -423,7 +423,7 @@ def _lp_pool(
     if p == 0:
         raise ValueError(f"norm_type: expected a number other than 0, got {norm_type}")
     if np.isinf(p):
-        x = jnp.abs(_real("input", x))
+        x = _magnitude(_real("input", x))
         greatest = _max_pool(n, x if p > 0 else -x, kernel_size, stride, 0, 1, ceil_mode, False)
         return greatest if p > 0 else -greatest
     if not jnp.issubdtype(x.dtype, jnp.inexact) and (x.dtype == bool or isinstance(norm_type, float) or p < 0):
@@ -431,11 +431,24 @@ def _lp_pool(
     mean = _avg_pool(n, _power(x, p), kernel_size, stride, 0, ceil_mode, True, None)
     total = mean * jnp.asarray(math.prod(check.ntuple("kernel_size", kernel_size, n)), mean.dtype)
     total = total if jnp.issubdtype(x.dtype, jnp.inexact) else total.astype(jnp.float32)
-    total *= (total == total).astype(total.dtype)  # torch's factor sign(x)^2, which its derivative has: 0 for NaN
-    # A root has an infinite slope at 0, where torch's derivative is 0.
-    some = total != 0
-    zero = np.float64(0) ** (1 / p) if p > 0 else np.inf
-    return jnp.where(some, _power(jnp.where(some, total, jnp.ones_like(total)), 1 / p), jnp.full((), zero, total.dtype))
+    # A root has an infinite slope at 0, where torch's derivative is 0. At NaN it has torch's factor 0, too, which shows
+    # where the root itself does not make it NaN.
+    some = (total != 0) & (total == total) if p == 1 else total != 0
+    zero = lax.stop_gradient(total) + jnp.asarray(0 if p > 0 else np.inf, total.dtype)
+    return jnp.where(some, _power(jnp.where(some, total, jnp.ones_like(total)), 1 / p), zero)
+
+
+@jax.custom_jvp
+def _magnitude(x: jax.Array) -> jax.Array:
+    """The absolute value, whose derivative at 0 and at NaN is 0 as in torch."""
+    return jnp.abs(x)
+
+
+@_magnitude.defjvp
+def _magnitude_jvp(primals: Sequence[jax.Array], tangents: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (x,), (tangent,) = primals, tangents
+    zero = jnp.zeros((), tangent.dtype)
+    return _magnitude(x), jnp.where(x > 0, tangent, jnp.where(x < 0, -tangent, zero))
 
 
 def _power(x: jax.Array, exponent: float) -> jax.Array:
@@ -449,11 +462,3 @@ def _real(name: str, value: jax.Array) -> jax.Array:
     if value.dtype == bool or jnp.iscomplexobj(value):
         raise TypeError(f"{name}: expected real numbers, got {value.dtype}; cast it first")
     return value
-
-
-def __getattr__(name: str) -> Any:  # until upsampling.py imports these from their own room
-    if name.startswith("adaptive_avg_pool"):
-        from jaxnets.functional import adaptive_pooling
-
-        return getattr(adaptive_pooling, name)
-    raise AttributeError(name)

@@ -180,7 +180,8 @@ def cosine_embedding_loss(
     def dot(x: jax.Array, y: jax.Array) -> jax.Array:
         return _as_floating((x * y).sum(-1))
 
-    cosine = dot(a, b) / jnp.sqrt((dot(a, a) + EPSILON) * (dot(b, b) + EPSILON))
+    epsilon = wide(jnp.asarray(EPSILON, dtype))  # 0 in float16
+    cosine = dot(a, b) / jnp.sqrt((dot(a, a) + epsilon) * (dot(b, b) + epsilon))
     cosine, target = broadcast(input1=cosine, target=target)
     zero = jnp.zeros((), cosine.dtype)
     loss = jnp.where(target == 1, 1 - cosine, zero) + jnp.where(target == -1, at_least_zero(cosine - margin), zero)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.precision import wide
@@ -445,7 +446,7 @@ def _smooth(x: jax.Array, beta: float) -> jax.Array:
 def _smooth_jvp(beta: float, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     """The derivative as a formula of its own: that of the branches is NaN at infinity."""
     (x,), (dx,) = primals, tangents
-    return _smooth(x, beta), dx * jnp.clip(x / beta, -1, 1)
+    return _smooth(x, beta), dx * _clamped(x / beta, 1.0)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -458,7 +459,12 @@ def _huber(x: jax.Array, delta: float) -> jax.Array:
 def _huber_jvp(delta: float, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     """As that of `_smooth`."""
     (x,), (dx,) = primals, tangents
-    return _huber(x, delta), dx * jnp.clip(x, -delta, delta)
+    return _huber(x, delta), dx * _clamped(x, delta)
+
+
+def _clamped(x: jax.Array, bound: float) -> jax.Array:
+    """`x` within its bounds; on a bound the derivative is 0, as torch's second derivative is."""
+    return lax.clamp(jnp.asarray(-bound, x.dtype), x, jnp.asarray(bound, x.dtype))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))

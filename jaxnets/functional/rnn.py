@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets import check
-from jaxnets.functional.activation import relu, sigmoid, tanh
+from jaxnets.functional.activation import sigmoid, tanh
 from jaxnets.functional.dropout import dropout as drop
+from jaxnets.functional.rectifier import relu
 from jaxnets.lowering.recurrence import State, Update, Weights, affine, recurrence, step
 
 __all__ = [

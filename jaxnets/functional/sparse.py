@@ -160,9 +160,12 @@ def embedding_bag(
     if scale_grad_by_freq:
         rows = with_derivative_of(_per_frequency(rows, input, size), rows)
     rows = wide(rows)
+    rows = jnp.where(kept[:, None], rows, jnp.zeros((), rows.dtype))
     if per_sample_weights is not None:
-        rows = rows * jnp.broadcast_to(wide(per_sample_weights)[:, None], rows.shape)
-    total = bags.sum(jnp.where(kept[:, None], rows, jnp.zeros((), rows.dtype)))
+        # Both are cleared before they meet: a NaN in the padding must not reach the other's gradient.
+        factors = jnp.where(kept, wide(per_sample_weights), jnp.zeros((), rows.dtype))
+        rows = rows * jnp.broadcast_to(factors[:, None], rows.shape)
+    total = bags.sum(rows)
     if mode == "mean":
         count = jnp.maximum(bags.sum(kept.astype(jnp.int32)), 1).astype(total.dtype)
         total = total / jnp.broadcast_to(count[:, None], total.shape)

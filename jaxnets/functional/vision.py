@@ -175,7 +175,9 @@ _TAPS = {"bilinear": _linear, "nearest": _nearest, "bicubic": _cubic}
 
 def _gathered(x: jax.Array, sizes: Sequence[int], taps: Sequence[Sequence[_Tap]]) -> jax.Array:
     """The weighted sum over the elements around each point, `(N, C, S)` and taps of `(N, P)` to `(N, C, P)`."""
-    pick = jax.vmap(lambda values, index: values.at[:, index].get(mode="promise_in_bounds"))
+    # With the channels of an element side by side, its gradients are scattered as one.
+    x = x.transpose(0, 2, 1)
+    pick = jax.vmap(lambda elements, index: elements.at[index].get(mode="promise_in_bounds"))
     values = []
     for corner in itertools.product(*taps):
         flat = jnp.zeros((), jnp.int32)
@@ -183,12 +185,12 @@ def _gathered(x: jax.Array, sizes: Sequence[int], taps: Sequence[Sequence[_Tap]]
             flat = flat * size + tap.element
         inside = functools.reduce(operator.and_, (tap.inside for tap in corner))
         value = pick(x, flat)
-        value = jnp.where(jnp.broadcast_to(inside[:, None], value.shape), value, jnp.zeros((), value.dtype))
+        value = jnp.where(jnp.broadcast_to(inside[..., None], value.shape), value, jnp.zeros((), value.dtype))
         if weights := [tap.weight for tap in corner if tap.weight is not None]:
             weight = functools.reduce(operator.mul, weights)
-            value = value * jnp.broadcast_to(weight[:, None], value.shape)
+            value = value * jnp.broadcast_to(weight[..., None], value.shape)
         values.append(value)
-    return functools.reduce(operator.add, values)
+    return functools.reduce(operator.add, values).transpose(0, 2, 1)
 
 
 def affine_grid(theta: jax.Array, size: Sequence[int], align_corners: bool | None = None) -> jax.Array:

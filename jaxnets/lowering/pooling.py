@@ -258,7 +258,7 @@ def _first_maximum(x: jax.Array, index: jax.Array, axis: int) -> tuple[jax.Array
         return jnp.where(wins, b, a), jnp.where(wins, j, i)
 
     last = np.asarray(jnp.iinfo(index.dtype).max, index.dtype)
-    return lax.reduce((x, index), (_lowest(x), last), greater, (axis,))  # type: ignore[return-value]
+    return lax.reduce((x, index), (_lowest(x), last), greater, (axis,))
 
 
 def _reduce_max(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilation: Ints) -> jax.Array:

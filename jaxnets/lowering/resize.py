@@ -92,7 +92,7 @@ def take(x: jax.Array, axis: int, source: np.ndarray) -> jax.Array:
         lax.slice_in_dim(x, int(start), int(start) + (last - first) * step + 1, step, axis) for start in table[first]
     ]
     middle = jnp.stack(parts, axis + 1) if phases > 1 else parts[0]
-    middle = middle.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :])
+    middle = middle.reshape(*x.shape[:axis], (last - first + 1) * phases, *x.shape[axis + 1 :])
     ends = table[:first].ravel(), table[last + 1 :].ravel()
     before, after = (_gathered(x, axis, end) if end.size else None for end in ends)
     whole = [part for part in (before, middle, after) if part is not None]

@@ -72,6 +72,7 @@ class _Layer(nnx.Module):
         elif not callable(activation):
             raise TypeError(f"activation: expected 'relu', 'gelu' or a callable, got {activation!r}")
         self.activation = activation
+        self.activation_lost = False
 
     def _residual(self, i: int, x: jax.Array, block: Callable[[jax.Array], jax.Array]) -> jax.Array:
         """`x` plus what the i-th block makes of it; the norm stands before the block or behind the sum."""
@@ -85,7 +86,8 @@ class _Layer(nnx.Module):
         return output
 
     def _feedforward(self, x: jax.Array) -> jax.Array:
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+        activation = F.relu if self.activation_lost else self.activation
+        return self.linear2(self.dropout(activation(self.linear1(x))))
 
 
 class TransformerEncoderLayer(_Layer):
@@ -295,7 +297,8 @@ class TransformerDecoder(nnx.Module):
         norm: a module for the end, or None.
 
     Attributes:
-        layers: a `ModuleList`.
+        layers: a `ModuleList`. As in torch, the copies of a layer whose activation is a module, not a function, keep
+            it but compute relu: pass "gelu" or `F.gelu`, not `GELU()`.
         norm: the module, or None.
 
     Shape:
@@ -316,6 +319,10 @@ class TransformerDecoder(nnx.Module):
 
     def __init__(self, decoder_layer: nnx.Module, num_layers: int, norm: nnx.Module | None = None):
         self.layers = ModuleList(_copies("decoder_layer", decoder_layer, num_layers))
+        for layer in self.layers:
+            # torch's __setstate__, which copies go through, looks for a function and puts relu where it finds a module
+            if isinstance(layer, TransformerDecoderLayer) and isinstance(layer.activation, nnx.Module):
+                layer.activation_lost = True
         self.num_layers = len(self.layers)
         self.norm = norm
 
@@ -360,7 +367,7 @@ class Transformer(nnx.Module):
         num_decoder_layers: number of layers of the decoder, at least 1.
         dim_feedforward: size between the two linear maps of each layer.
         dropout: probability that an element is dropped in training, in [0, 1].
-        activation: "relu", "gelu", or a function of an array.
+        activation: "relu", "gelu", or a function of an array; of a module, see `TransformerDecoder`.
         custom_encoder: what to take in place of a `TransformerEncoder`.
         custom_decoder: what to take in place of a `TransformerDecoder`.
         layer_norm_eps: `eps` of the norms.

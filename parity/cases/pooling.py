@@ -42,6 +42,8 @@ MAX_REST = (
     ),
     Case("functional.max_pool1d", ((3,), 2), inputs=(plane(1, 2, 3),)),
     Case("functional.max_pool2d", (2,), {"stride": ()}, inputs=(plane(2, 2, 3),)),
+    Case("functional.max_pool1d_with_indices", (3, 2, 1), inputs=(plane(1, 2, 3),)),
+    Case("functional.max_pool3d_with_indices", (2, 1), inputs=(plane(3, 3),)),
     Case("functional.max_pool2d_with_indices", ((2, 3), 1), inputs=(plane(2, 2, 3),)),
     Case("functional.max_pool3d", (2, 2, 1, 1, True, True), inputs=(plane(3, 2, 3),)),
     Case("MaxPool2d", (13,), {"stride": 1, "padding": 6}, inputs=(normal(1, 2, 14, 13),), note="a long window"),
@@ -73,7 +75,7 @@ AVERAGE_REST = (
 )
 
 LP = tuple(
-    Case(f"LPPool{n}d", (p, 3), {"stride": stride, "ceil_mode": ceil}, inputs=(plane(n, 2, 3),))
+    Case(f"LPPool{n}d", (p, 4), {"stride": stride, "ceil_mode": ceil}, inputs=(plane(n, 2, 3),))
     for n, p, (stride, ceil) in product((1, 2, 3), (2, 1.5), ((None, False), (2, True)))
 )
 

@@ -53,6 +53,11 @@ SETTINGS = (
     Case("RReLU", (0.2, 0.9), inputs=(normal(6, 5, std=2.0),)),
     Case("RReLU", (-0.5, 2.0, True), inputs=(rounded(40),)),
     Case("RReLU", (0.25, 0.25), inputs=(normal(6, 5),), note="one slope"),
+    Case("functional.leaky_relu", (0.3,), inputs=(rounded(20),)),
+    Case("functional.hardshrink", (0.7,), inputs=(rounded(20),)),
+    Case("functional.softshrink", (0.7,), inputs=(rounded(20),)),
+    Case("functional.hardsigmoid", inputs=(rounded(20, std=3.0),)),
+    Case("functional.hardswish", inputs=(rounded(20, std=3.0),)),
     Case("functional.rrelu", (0.1, 0.4, False), inputs=(rounded(20),)),
     Case("functional.rrelu", (0.1, 0.1, False, True), inputs=(normal(4, 3),)),
 )

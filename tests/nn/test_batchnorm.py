@@ -139,6 +139,62 @@ def test_vmap_is_one_batch_for_each():
     np.testing.assert_allclose(jax.vmap(pool)(x), np.stack([pool(x[0]), pool(x[1])]), atol=1e-6)
 
 
+def test_sync_over_a_mapped_axis_is_one_batch():
+    """Outputs, gradients and running averages are those of all parts together."""
+    x = jnp.asarray(drawn(4, 2, 3, 5, mean=2.0).astype(np.float32))
+    weights = jnp.asarray(drawn(4, 2, 3, 5).astype(np.float32))
+    apart, whole = nn.SyncBatchNorm(3, process_group="parts"), nn.SyncBatchNorm(3)
+
+    @nnx.vmap(in_axes=(nnx.StateAxes({...: None}), 0), axis_name="parts")
+    def mapped(layer, x):
+        return layer(x)
+
+    np.testing.assert_allclose(mapped(apart, x).reshape(8, 3, 5), whole(x.reshape(8, 3, 5)), atol=1e-5)
+    for mine, wanted in zip(buffers(apart), buffers(whole), strict=True):
+        np.testing.assert_allclose(mine, wanted, rtol=1e-6)
+
+    def loss(x, name):
+        y = jax.vmap(lambda x: F.batch_norm_with_statistics(x, axis_name=name)[0], axis_name="parts")(x)
+        return (y * weights.reshape(y.shape)).sum()
+
+    together = jax.grad(loss)(x.reshape(1, 8, 3, 5), None).reshape(x.shape)
+    np.testing.assert_allclose(jax.grad(loss)(x, "parts"), together, atol=1e-5)
+    apart.eval()
+    assert jax.vmap(apart)(x).shape == x.shape, "no axis is needed in evaluation"
+
+
+def test_sync_over_the_devices_of_shard_map():
+    mesh = jax.make_mesh((1,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
+    layer, x = nn.SyncBatchNorm(3, track_running_stats=False, process_group="devices"), jnp.asarray(drawn(4, 3))
+    spec = jax.P("devices")
+    y = jax.shard_map(layer, mesh=mesh, in_specs=spec, out_specs=spec)(x)
+    np.testing.assert_allclose(y, nn.BatchNorm1d(3)(x), atol=1e-6)
+
+
+def test_conversion_keeps_variables_names_and_modes():
+    shared = nn.BatchNorm1d(3, 1e-3, None)
+    net = nn.Sequential(nn.Linear(3, 3, rngs=nnx.Rngs(0)), shared, nn.Sequential(nn.BatchNorm1d(3, bias=False), shared))
+    net.eval()
+    names = list(jaxnets.state_dict(net))
+    assert nn.SyncBatchNorm.convert_sync_batchnorm(net, "devices") is net
+    assert [type(layer) for layer in (net[1], net[2][0])] == [nn.SyncBatchNorm] * 2
+    assert net[1] is net[2][1]
+    assert net[1].weight is shared.weight
+    assert (net[1].eps, net[1].momentum, net[1].process_group, net[1].use_running_average) == (
+        1e-3,
+        None,
+        "devices",
+        True,
+    )
+    assert list(jaxnets.state_dict(net)) == names
+    assert type(nn.SyncBatchNorm.convert_sync_batchnorm(nn.BatchNorm1d(3))) is nn.SyncBatchNorm
+
+
+def test_no_batch_and_no_channels():
+    """What torch's operator database calls it with."""
+    assert F.batch_norm(jnp.zeros(0), jnp.zeros(0), jnp.zeros(0), training=True).shape == (0,)
+
+
 ones = jnp.ones
 
 
@@ -169,6 +225,14 @@ ones = jnp.ones
             "input is float32 but weight is bfloat16",
         ),
         (lambda: nn.BatchNorm1d(3, eps=0.0)(ones((2, 3))), ValueError, "eps: expected a positive number, got 0.0"),
+        (lambda: nn.SyncBatchNorm(3)(ones(3)), ValueError, r"input: expected at least 2 axes \(N, C, \*\)"),
+        (lambda: nn.SyncBatchNorm(0)(ones((2, 0))), ValueError, "input: expected at least 1 channel on axis 1"),
+        (lambda: nn.SyncBatchNorm(3, process_group=4), TypeError, "process_group: expected the name of a mapped axis"),
+        (
+            lambda: nn.SyncBatchNorm.convert_sync_batchnorm(3),
+            TypeError,
+            "module: expected a flax.nnx.Module, got int",
+        ),
         (lambda: nn.BatchNorm1d(-1), ValueError, "num_features: expected an int of at least 0, got -1"),
         (lambda: nn.BatchNorm1d(2.0), TypeError, "num_features: expected an int, got 2.0"),
         (

@@ -1,9 +1,10 @@
-"""Sequential, ModuleList, ModuleDict: order, names, what they refuse, and what survives NNX's transformations."""
+"""Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict: order, names, what they refuse, and what survives NNX's transformations."""
 
 from collections import OrderedDict
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import torch
 from flax import nnx
@@ -219,9 +220,70 @@ def test_none_holds_a_place():
     assert [layer is None for layer in nnx.clone(layers)] == [False, True, False]
 
 
+def arrays(*sizes):
+    return [jnp.ones(size) for size in sizes]
+
+
+def test_parameter_list():
+    values = nn.ParameterList(arrays(*range(1, 12)))
+    assert list(jaxnets.state_dict(values)) == list(torch.nn.ParameterList(map(torch.ones, range(1, 12))).state_dict())
+    assert [p.shape for p in nnx.clone(values)] == [(n,) for n in range(1, 12)]
+    assert [p.shape for p in values[8:]] == [(9,), (10,), (11,)]
+    assert values.append(jnp.ones(12)) is values
+    values += [np.ones(13), nnx.BatchStat(jnp.ones(14)), 3]
+    assert [type(v) for v in values[-4:]] == [nnx.Param, nnx.Param, nnx.BatchStat, int]
+    values[-1] = jnp.ones(15)
+    values[0] = "none"
+    assert (len(values), values[14].shape, values[0]) == (15, (15,), "none")
+    assert list(jaxnets.state_dict(values)) == [*map(str, [*range(1, 13), 14, 13])]
+    gradient = nnx.grad(lambda values: (values[3][...] ** 2).sum())(values)
+    assert gradient["3"][...].tolist() == [2.0] * 4
+
+
+def test_parameter_dict():
+    values = nn.ParameterDict(OrderedDict(b=jnp.ones(1), a=jnp.ones(2)))
+    assert list(nn.ParameterDict({"b": 1, "a": 2})) == ["a", "b"], "a plain dict is sorted, as in torch"
+    assert list(jaxnets.state_dict(nnx.clone(values))) == list(nnx.clone(values)) == ["b", "a"]
+    assert values.setdefault("c", jnp.ones(3)).shape == (3,)
+    assert values.setdefault("c", jnp.ones(4)).shape == (3,)
+    assert (values.get("d"), values.get("d", 5), "d" in values, len(values)) == (None, 5, False, 3)
+    assert list(reversed(values)) == ["c", "a", "b"]
+    assert [name for name, _ in values.items()] == list(values.keys()) == ["b", "a", "c"]
+    assert [v.shape for v in values.values()] == [(1,), (2,), (3,)]
+    other = values.copy()
+    assert other["a"] is values["a"]
+    assert list(values | nn.ParameterDict({"z": jnp.ones(1)})) == ["b", "a", "c", "z"]
+    assert list({"z": jnp.ones(1)} | values) == ["z", "b", "a", "c"]
+    values |= {"a": jnp.ones(7)}
+    assert (values["a"].shape, other["a"].shape) == ((7,), (2,))
+    assert (values.popitem()[0], values.pop("b").shape, list(values)) == ("c", (1,), ["a"])
+    assert list(values.fromkeys(["x", "y"], 3).items()) == [("x", 3), ("y", 3)]
+    values.clear()
+    assert len(values) == len(jaxnets.state_dict(values)) == 0
+    values["a"] = jnp.ones(2)
+    assert nnx.jit(lambda values: values["a"] + 1)(values).tolist() == [2.0, 2.0]
+
+
+def test_torchs_oldest_names():
+    assert nn.Module is nnx.Module
+    with pytest.warns(FutureWarning, match=r"nn.Container` is deprecated; write a subclass of `nn.Module`"):
+        net = nn.Container(a=Plus(), b=Plus())
+    assert (len(net), type(net.b)) == (2, Plus)
+
+
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
+        (lambda: nn.ParameterList(5), TypeError, "values: expected an iterable, got 5"),
+        (lambda: nn.ParameterList(jnp.ones(3)), TypeError, "values: expected an iterable of parameters, got one Array"),
+        (lambda: nn.ParameterList()[0], IndexError, "idx: expected an index from 0 to -1, got 0"),
+        (lambda: nn.ParameterDict(5), TypeError, "parameters: expected an iterable, got 5"),
+        (lambda: nn.ParameterDict([("a", 1, 2)]), ValueError, r"parameters\[0\]: expected a pair of a name and a"),
+        (lambda: nn.ParameterDict({"a.b": jnp.ones(1)}), ValueError, "key: expected a name .* no dots, got 'a.b'"),
+        (lambda: nn.ParameterDict({"keys": jnp.ones(1)}), ValueError, "'keys' is an attribute of ParameterDict"),
+        (lambda: nn.ParameterDict([(1, jnp.ones(1))]), TypeError, "key: expected a str, got 1 of type int"),
+        (lambda: nn.ParameterDict()["a"], KeyError, "'a': expected one of no names"),
+        (lambda: nn.ParameterDict().popitem(), KeyError, "popitem: the ParameterDict is empty"),
         (lambda: nn.Sequential(jnp.tanh), TypeError, r"module '0': expected a flax.nnx.Module, got .*nn.ReLU\(\)"),
         (lambda: nn.Sequential(OrderedDict([("a.b", Plus())])), ValueError, r"name: expected .* no dots, got 'a.b'"),
         (lambda: nn.Sequential(OrderedDict([("", Plus())])), ValueError, "name: expected a name that is not empty"),

@@ -306,9 +306,29 @@ def test_random_layers_equal_torch(seed):
         assert (close | (np.abs(ours32 - exact) <= 2e-6 * scale)).all()
 
 
+TBC = jnp.ones((2, 3, 4))
+
+
+@pytest.mark.parametrize(("shape", "weight"), [((5, 0, 3), (2, 3, 4)), ((5, 2, 0), (2, 0, 4)), ((5, 2, 3), (2, 3, 0))])
+def test_conv_tbc_of_nothing_is_the_bias(shape, weight):
+    y = F.conv_tbc(jnp.ones(shape), jnp.ones(weight), jnp.arange(float(weight[2])))
+    assert y.tolist() == np.broadcast_to(np.arange(weight[2]), (4, shape[1], weight[2])).tolist()
+
+
+def test_conv_tbc_of_whole_numbers():
+    x, weight, bias = (np.arange(n).reshape(shape) for n, shape in ((30, (5, 2, 3)), (24, (2, 3, 4)), (4, (4,))))
+    theirs = torch.conv_tbc(*map(torch.tensor, (x, weight, bias)), 1)
+    assert F.conv_tbc(*map(jnp.asarray, (x, weight, bias)), 1).tolist() == theirs.tolist()
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
+        (lambda: F.conv_tbc(jnp.ones((5, 3)), TBC, jnp.ones(4)), ValueError, r"input: expected 3 axes \(T, N, C_in\)"),
+        (lambda: F.conv_tbc(jnp.ones((5, 2, 2)), TBC, jnp.ones(4)), ValueError, "input: expected C_in=3 channels"),
+        (lambda: F.conv_tbc(jnp.ones((5, 2, 3)), TBC, jnp.ones(3)), ValueError, r"bias: expected shape \(4,\)"),
+        (lambda: F.conv_tbc(jnp.ones((5, 2, 3)), TBC, None), TypeError, "bias: expected an array, got NoneType"),
+        (lambda: F.conv_tbc(jnp.ones((0, 2, 3)), TBC, jnp.ones(4)), ValueError, "input: expected at least 1 steps"),
         (lambda: nn.Conv2d(2, 3, [1], rngs=nnx.Rngs(0)), ValueError, "kernel_size: expected an int or 2 ints"),
         (
             lambda: F.conv1d(jnp.ones((2, 5)), jnp.ones((0, 2, 3))),

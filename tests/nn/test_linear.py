@@ -1,8 +1,12 @@
-"""Linear, Bilinear, Identity: errors by message, attributes, initial distribution."""
+"""Linear, Bilinear, Identity, grouped products: errors by message, attributes, initial distribution."""
 
+from itertools import pairwise
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from flax import nnx
 
 import jaxnets.functional as F
@@ -56,3 +60,100 @@ def test_no_bias_no_inputs_no_outputs():
     assert nn.Linear(3, 2, bias=False, rngs=nnx.Rngs(0)).bias is None
     assert nn.Linear(0, 2, rngs=nnx.Rngs(0))(jnp.ones((3, 0))).tolist() == [[0.0, 0.0]] * 3
     assert nn.Linear(2, 0, rngs=nnx.Rngs(0))(jnp.ones((3, 2))).shape == (3, 0)
+
+
+def ends(*offsets):
+    return jnp.array(offsets, jnp.int32)
+
+
+def normal(*shape, dtype="float32"):
+    return jnp.asarray(np.random.default_rng(shape).normal(size=shape)).astype(dtype)
+
+
+FORMS = {
+    "rows": ((16, 8), (3, 8, 12), ends(8, 8, 16)),
+    "columns": ((3, 4, 8), (8, 16), ends(0, 8, 16)),
+    "inner": ((4, 16), (16, 8), ends(3, 8, 16)),
+    "batch": ((3, 4, 8), (3, 8, 16), None),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("form", FORMS)
+def test_grouped_products(form, dtype):
+    """Torch's numbers, and the gradients of the products written one by one."""
+    left, right, offs = FORMS[form]
+    a, b = normal(*left, dtype=dtype), normal(*right, dtype=dtype)
+    y = jax.jit(F.grouped_mm)(a, b, offs=offs)
+    theirs = [torch.tensor(np.asarray(m, np.float32)).to(getattr(torch, dtype)) for m in (a, b)]
+    expected = torch.nn.functional.grouped_mm(*theirs, offs=None if offs is None else torch.tensor(np.asarray(offs)))
+    assert str(y.dtype) == dtype
+    tolerance = {"float32": 1e-5, "bfloat16": 2e-2, "float16": 2e-3}[dtype]
+    np.testing.assert_allclose(y.astype(jnp.float32), expected.float(), rtol=tolerance, atol=tolerance)
+
+    def one_by_one(a, b):
+        starts = [0, *offs.tolist()] if offs is not None else range(4)
+        cuts = [slice(*pair) for pair in pairwise(starts)]
+        match form:
+            case "rows":
+                return jnp.concatenate([a[cut] @ b[g] for g, cut in enumerate(cuts)])
+            case "columns":
+                return jnp.concatenate([a[g] @ b[:, cut] for g, cut in enumerate(cuts)], 1)
+            case "inner":
+                return jnp.stack([a[:, cut] @ b[cut] for cut in cuts])
+        return a @ b
+
+    def gradients(f):
+        return jax.grad(lambda a, b: (f(a, b).astype(jnp.float32) ** 2).sum(), argnums=(0, 1))(a, b)
+
+    for mine, wanted in zip(gradients(lambda a, b: F.grouped_mm(a, b, offs=offs)), gradients(one_by_one), strict=True):
+        mine, wanted = (np.asarray(x, np.float32) for x in (mine, wanted))
+        np.testing.assert_allclose(mine, wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max())
+
+
+def test_grouped_products_map_and_have_second_derivatives():
+    a, b, offs = normal(2, 4, 3), normal(2, 3, 5), ends(1, 4)
+    np.testing.assert_allclose(
+        jax.vmap(lambda a: F.grouped_mm(a, b, offs=offs))(a),
+        jnp.stack([F.grouped_mm(each, b, offs=offs) for each in a]),
+        rtol=1e-5,
+    )
+
+    def slope(product):
+        first = jax.grad(lambda a, b: (product(a, b) ** 3).sum(), argnums=1)
+        return jax.grad(lambda a: (first(a, b) ** 2).sum())(a[0])
+
+    np.testing.assert_allclose(
+        slope(lambda a, b: F.grouped_mm(a, b, offs=offs)),
+        slope(lambda a, b: jnp.concatenate([a[:1] @ b[0], a[1:] @ b[1]])),
+        rtol=1e-4,
+    )
+
+
+def test_what_lies_behind_the_last_group_is_zero():
+    y = F.grouped_mm(normal(6, 3), normal(2, 3, 4), offs=ends(2, 4))
+    assert y[4:].tolist() == [[0.0] * 4] * 2
+    assert (y[:4] != 0).all()
+
+
+a, b = jnp.ones((4, 3)), jnp.ones((2, 3, 5))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: F.grouped_mm(a, b), ValueError, "offs: expected offsets if a matrix has two axes, .* got None for"),
+        (lambda: F.grouped_mm(b, b.transpose(0, 2, 1), offs=ends(1, 2)), ValueError, "offs: .* got offsets for shapes"),
+        (lambda: F.grouped_mm(a, b, offs=ends(1, 2, 4)), ValueError, "expected one number of groups, got 2, 3"),
+        (lambda: F.grouped_mm(a, b, offs=jnp.array([1.0, 4.0])), TypeError, "offs: expected int32 of one axis, got fl"),
+        (lambda: F.grouped_mm(a, b[:, :2], offs=ends(1, 4)), ValueError, "mat_b: expected 3 rows for mat_a of shape"),
+        (lambda: F.grouped_mm(a, b, offs=ends(1, 4), bias=a), ValueError, "bias: expected None"),
+        (lambda: F.grouped_mm(a, b, offs=ends(1, 4), out_dtype="bfloat16"), ValueError, "out_dtype: expected None or"),
+        (lambda: F.grouped_mm(a, b.astype("bfloat16"), offs=ends(1, 4)), TypeError, "mat_a is float32 but mat_b is bf"),
+        (lambda: F.grouped_mm(a.astype(int), b.astype(int)), TypeError, "mat_a: expected float32, bfloat16 or float16"),
+        (lambda: F.grouped_mm(a[0], b), ValueError, "mat_a: expected 2 axes of one matrix or 3 axes of a matrix for"),
+    ],
+)
+def test_refusals_of_grouped_products(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

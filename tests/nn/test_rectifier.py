@@ -179,7 +179,9 @@ def test_learned_slopes():
 
 
 def test_hardtanh_s_deprecated_names():
-    with pytest.warns(FutureWarning, match="keyword argument `min_value` is deprecated and renamed to `min_val`") as rec:
+    with pytest.warns(
+        FutureWarning, match="keyword argument `min_value` is deprecated and renamed to `min_val`"
+    ) as rec:
         layer = nn.Hardtanh(-2.0, min_value=-0.5)
     assert rec[0].filename == __file__, "the warning points at the caller"
     assert (layer.min_val, layer.max_val) == (-0.5, 1.0)

@@ -128,13 +128,13 @@ class ParametrizationList(ModuleList):
         if not unsafe:
             _check_result("parametrization", self(), value)
 
-    def originals(self) -> list[nnx.Variable]:
+    def _originals(self) -> list[nnx.Variable]:
         """The variables that the first parametrization takes."""
         return [self.original] if self.is_tensor else [getattr(self, f"original{i}") for i in range(self.ntensors)]
 
     def __call__(self) -> jax.Array:
         first, *others = self
-        value = first(*(x.get_value() for x in self.originals()))
+        value = first(*(x.get_value() for x in self._originals()))
         for parametrization in others:
             value = parametrization(value)
         return value
@@ -157,7 +157,7 @@ class ParametrizationList(ModuleList):
         if not isinstance(new, Sequence) or len(new) != self.ntensors:
             got = f"{len(new)}" if isinstance(new, Sequence) else type(new).__name__
             raise ValueError(f"right_inverse: expected a sequence of {self.ntensors} arrays, got {got}")
-        for original, x in zip(self.originals(), new, strict=True):
+        for original, x in zip(self._originals(), new, strict=True):
             _check_result("right_inverse", x, original.get_value(), shape=False)
             original.set_value(x)
 
@@ -278,7 +278,7 @@ def remove_parametrizations(module: nnx.Module, tensor_name: str, leave_parametr
             f"tensor_name: expected a parametrized attribute of {type(module).__name__}, got {tensor_name!r}"
         )
     parametrizations = _of(module)[tensor_name]
-    original = parametrizations.originals()[0]
+    original = parametrizations._originals()[0]
     if leave_parametrized:
         value = getattr(module, tensor_name).get_value()
         original = original if parametrizations.is_tensor else type(original)(value)
