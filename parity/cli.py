@@ -33,6 +33,9 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxnet
 CHUNK = 8
 """Cases that a process takes at a time."""
 
+MILESTONE = 400
+"""Cases between two lines in a log."""
+
 
 class Device(StrEnum):
     CPU = "cpu"
@@ -81,6 +84,7 @@ def main(
     _print_header(device, dtypes, jobs)
     began = time.monotonic()
     checks: list[Check] = []
+    told = 0
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     ) as progress:
@@ -90,6 +94,10 @@ def main(
             failed = sum(check.status == "failed" for check in checks)
             done = len({check.case for check in checks})
             progress.update(task, completed=done, description=f"cases, {len(checks)} checks, {failed} failed")
+            if not console.is_terminal and done >= told + MILESTONE:  # a log shows no bar
+                told = done
+                minutes = (time.monotonic() - began) / 60
+                console.print(f"{done} of {len(names)} cases, {len(checks)} checks, {failed} failed, {minutes:.0f} min")
     order = {name: i for i, name in enumerate(names)}
     checks.sort(key=lambda check: order[check.case])
     results = Results(tuple(checks), time.monotonic() - began)

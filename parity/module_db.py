@@ -100,6 +100,8 @@ class SamplePair(Pair):
     def torch(self) -> torch.nn.Module:
         torch.manual_seed(self.seed)
         module = self._class(*self._built_from.args, **self._built_from.kwargs)
+        if self.refused:  # a dtype may be what is wrong
+            return module
         return settled(module, self._dtype, self.args, self.kwargs, self.seed)
 
     def jax(self, state: Mapping[str, Any]) -> nnx.Module:

@@ -287,7 +287,9 @@ def _raised(property: str, error: Exception) -> Row:
     return Row(property, "", ok=False, note=f"raised {type(error).__name__}: {error}")
 
 
-LACKING = re.compile("not implemented|not support|double backward|differentiable twice|does not require grad")
+LACKING = re.compile(
+    "not implemented|not support|don't support|double backward|differentiable twice|does not require grad"
+)
 """How torch says that it has no kernel for a dtype, or no second derivative."""
 
 

@@ -35,7 +35,7 @@ def to_numpy(x: Any) -> np.ndarray:
         if x.dtype in BITS:
             bits, dtype = BITS[x.dtype]
             return x.contiguous().view(bits).numpy().view(dtype).copy()
-        return x.numpy().copy()
+        return x.numpy(force=True).copy()  # forced, since torch has tensors of zeros with no memory
     return np.array(x)
 
 

@@ -221,7 +221,10 @@ def multi_head_attention_forward(
     mask = _merged(masks, added, k.shape[2])
 
     weigh = partial(softmax, dim=-1) if need_weights else _softmax_or_zero
-    attended, applied = _attend(q, k, v, mask, is_causal, None, weigh, dropout_p, dropout_key)
+    scale = 1 / math.sqrt(E // heads)
+    if need_weights and q.dtype not in HALF:
+        q, scale = q * scale, 1.0  # here as in torch: a softmax of great scores shows in which order they were rounded
+    attended, applied = _attend(q, k, v, mask, is_causal, scale, weigh, dropout_p, dropout_key)
     output = linear(jnp.transpose(attended, (2, 0, 1, 3)).reshape(L, N, E), out_proj_weight, out_proj_bias)
     output = output if batched else output[:, 0]
     if not need_weights:

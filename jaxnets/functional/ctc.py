@@ -73,12 +73,12 @@ def ctc_loss(
     steps, samples, labels = x.shape
     if not 0 <= blank < labels:
         raise ValueError(f"blank: expected a label from 0 to {labels - 1}, got {blank}")
-    input_lengths = _lengths("input_lengths", input_lengths, samples, steps)
-    target_lengths = _lengths("target_lengths", target_lengths, samples, None)
-    text = _checked(_padded(targets, target_lengths, samples), target_lengths, labels)
-    loss = _loss(blank, zero_infinity, x, text, jnp.asarray(input_lengths), jnp.asarray(target_lengths))
+    counted = _lengths("input_lengths", input_lengths, samples, steps)
+    letters = _lengths("target_lengths", target_lengths, samples, None)
+    text = _checked(_padded(targets, letters, samples), letters, labels)
+    loss = _loss(blank, zero_infinity, x, text, jnp.asarray(counted), jnp.asarray(letters))
     if reduction == "mean":
-        loss = loss / jnp.maximum(jnp.asarray(target_lengths), 1).astype(loss.dtype)
+        loss = loss / jnp.maximum(jnp.asarray(letters), 1).astype(loss.dtype)
     if log_probs.ndim == 2 and reduction == "none":
         loss = loss[0]
     return reduced(loss, None, reduction, dtype)
@@ -136,7 +136,7 @@ class _Lattice:
         # A blank between two letters may be left out unless they are equal.
         self.skip = (label != _shifted(label, 2, blank)) & (self.place > 1)
 
-    def forward(self, keep: bool) -> tuple[jax.Array, jax.Array | None]:
+    def forward(self, keep: bool) -> tuple[jax.Array, Any]:
         """Log probability of all ways to a state, at the last step that counts, and with `keep` at all steps."""
         start = (self.place == 0) | ((self.place == 1) & (self.end > 0))
         return _ways(self.emitted, self.skip, start, jnp.zeros_like(self.steps), self.steps, keep)
@@ -162,7 +162,7 @@ class _Lattice:
 
 def _ways(
     emitted: jax.Array, skip: jax.Array, start: jax.Array, begin: jax.Array, end: jax.Array, keep: bool
-) -> tuple[jax.Array, jax.Array | None]:
+) -> tuple[jax.Array, Any]:
     """Log probability of all ways to a state, from the step `begin` on, held from the step `end` on."""
     none = jnp.full(start.shape, -jnp.inf, emitted.dtype)
     start = jnp.where(start, jnp.zeros((), emitted.dtype), none)
@@ -194,13 +194,14 @@ def _shifted(x: jax.Array, places: int, fill: Any) -> jax.Array:
 
 def _lengths(name: str, value: Any, samples: int, greatest: int | None) -> np.ndarray | jax.Array:
     """One length for each sample; a numpy array unless it is traced."""
-    lengths = np.asarray([check.integer(name, v) for v in value], int) if isinstance(value, list | tuple) else None
-    if lengths is None:
-        lengths = check.array(name, value)
-        if not jnp.issubdtype(lengths.dtype, jnp.integer):
-            raise TypeError(f"{name}: expected integers, got {lengths.dtype}")
-        if not isinstance(lengths, jax.core.Tracer):
-            lengths = np.asarray(lengths)
+    lengths: np.ndarray | jax.Array
+    if isinstance(value, list | tuple):
+        lengths = np.asarray([check.integer(name, v) for v in value], int)
+    else:
+        given = check.array(name, value)
+        if not jnp.issubdtype(given.dtype, jnp.integer):
+            raise TypeError(f"{name}: expected integers, got {given.dtype}")
+        lengths = given if isinstance(given, jax.core.Tracer) else np.asarray(given)
     if lengths.size != samples:
         raise ValueError(f"{name}: expected {samples} lengths, one for each sample, got shape {lengths.shape}")
     lengths = lengths.reshape(samples).astype(int)
@@ -216,7 +217,7 @@ def _padded(targets: jax.Array, lengths: np.ndarray | jax.Array, samples: int) -
     """The labels as `(N, S)`, no longer than they have to be where lengths are known."""
     targets = targets.astype(int)
     known = isinstance(lengths, np.ndarray)
-    longest = int(lengths.max()) if known else targets.shape[-1]
+    longest = int(lengths.max()) if isinstance(lengths, np.ndarray) else targets.shape[-1]
     if targets.ndim == 2:
         if targets.shape[0] != samples or targets.shape[1] < longest:
             raise ValueError(

@@ -1,11 +1,12 @@
 """Distances between vectors: `torch.nn.functional.cosine_similarity`, `pairwise_distance`, `pdist`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.precision import wide
@@ -130,9 +131,7 @@ def pdist(input: jax.Array, p: float = 2.0) -> jax.Array:
     check.rank("input", input, {2: "(N, M)"})
     if not p >= 0:
         raise ValueError(f"p: expected a number of at least 0, got {p}")
-    n = len(input)
-    # All pairs in both orders: gradients are then sums along an axis, in place of a scatter of all differences.
-    table = _distances(input[:, None] - input[None], p)
+    n, table = len(input), _distances(input, p)
     first = jnp.repeat(jnp.arange(n), jnp.arange(n)[::-1], total_repeat_length=n * (n - 1) // 2)
     before = first * (2 * n - first - 1) // 2  # pairs whose first row comes before
     second = jnp.arange(n * (n - 1) // 2) - before + first + 1
@@ -140,23 +139,39 @@ def pdist(input: jax.Array, p: float = 2.0) -> jax.Array:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _distances(difference: jax.Array, p: float) -> jax.Array:
-    """The norm over the last axis, with what torch's `pdist` takes for its gradient: at a tie of the maximum norm,
-    each of the greatest entries has the full gradient."""
-    if p == math.inf and not difference.shape[-1]:
-        return jnp.zeros(difference.shape[:-1], difference.dtype)
-    return _norm(difference, p, (difference.ndim - 1,))[..., 0]
+def _distances(x: jax.Array, p: float) -> jax.Array:
+    """`(N, N)` distances of the rows."""
+    if p == math.inf and not x.shape[1]:
+        return jnp.zeros((len(x), len(x)), x.dtype)
+    return _by_rows(lambda row: _norm(row[None] - x, p, (1,))[:, 0], x)
 
 
 @_distances.defjvp
 def _distances_jvp(p: float, primals: Sequence, tangents: Sequence) -> tuple[jax.Array, jax.Array]:
-    (difference,), (tangent,) = primals, tangents
-    norm = _distances(difference, p)[..., None]
-    if p == math.inf:
-        slope = jnp.where(jnp.abs(difference) == norm, _sign(difference), jnp.zeros_like(difference))
-    else:
-        slope = _slope(difference, norm, p, (difference.ndim - 1,))
-    return norm[..., 0], (slope * tangent).sum(-1)
+    """Torch's gradient: at a tie of the maximum norm each of the greatest entries has all of it."""
+    (x,), (tangent,) = primals, tangents
+
+    @jax.checkpoint  # the slopes of all pairs are computed again, not kept
+    def change(row: jax.Array, norm: jax.Array, tangent: jax.Array) -> jax.Array:
+        difference, norm = row[None] - x, norm[:, None]
+        if p == math.inf:
+            slope = jnp.where(jnp.abs(difference) == norm, _sign(difference), jnp.zeros_like(difference))
+        else:
+            slope = _slope(difference, norm, p, (1,))
+        return (slope * tangent[None]).sum(1)
+
+    norms = _distances(x, p)
+    # Half of the table mirrors the other: the gradient is then one sum along an axis, not two, and no scatter.
+    changes = _by_rows(change, x, norms, tangent)
+    return norms, changes + changes.T
+
+
+def _by_rows(f: Callable[..., jax.Array], x: jax.Array, *rest: jax.Array) -> jax.Array:
+    """`f` of each row, as many at once as all rows' differences from them take 2^20 entries."""
+    at_once = max(2**20 // max(x.size, 1), 1)
+    if at_once >= len(x):
+        return jax.vmap(f)(x, *rest)
+    return lax.map(lambda rows: f(*rows), (x, *rest), batch_size=at_once)
 
 
 def vector_norm(x: jax.Array, p: float, dim: int | Sequence[int] | None = None, *, keepdim: bool = True) -> jax.Array:

@@ -1,10 +1,9 @@
 """Affine and bilinear maps: `torch.nn.functional.linear`, `bilinear`, `grouped_mm`."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from jaxnets import check
 
@@ -127,7 +126,7 @@ def grouped_mm(
 
     Differences from torch: rows of any length are accepted, where torch wants multiples of 16 bytes; what lies
     behind the last group is 0, not left to chance; offsets that fall or lie outside are no error here either, and
-    give other numbers; there is no forward-mode derivative.
+    give other numbers.
 
     >>> a, b = jnp.array([[1.0], [2.0], [3.0]]), jnp.array([[[1.0]], [[10.0]]])
     >>> grouped_mm(a, b, offs=jnp.array([1, 3], jnp.int32)).tolist()
@@ -160,34 +159,51 @@ def grouped_mm(
         groups.append(len(offs))
     if len(set(groups)) > 1:
         raise ValueError(f"mat_a, mat_b, offs: expected one number of groups, got {', '.join(map(str, groups))}")
-    return _grouped(a, b, offs)
+    return _grouped(a, b, offs).astype(a.dtype)
 
 
-@jax.custom_vjp
+class _Pieces(NamedTuple):
+    """The cut axis in pieces of one size, each once for every group that has a part of it."""
+
+    group: jax.Array
+    """`(P,)`: the group of a piece."""
+    places: jax.Array
+    """`(P, T)`: where a piece's entries lie on the axis; its end where they are another group's."""
+
+
+def _pieces(size: int, offs: jax.Array) -> _Pieces:
+    """Pieces as long as the average group: then there are at most twice as many as groups, whatever the offsets."""
+    groups = offs.size
+    length = max(-(-size // groups), 1)
+    most = -(-size // length) + groups - 1
+    starts = jnp.concatenate([jnp.zeros(1, offs.dtype), offs[:-1]])
+    first = starts // length
+    counts = jnp.where(offs > starts, (offs - 1) // length - first + 1, 0)
+    group = jnp.repeat(jnp.arange(groups), counts, total_repeat_length=most)
+    place = jnp.arange(most, dtype=offs.dtype)
+    ends = jnp.cumsum(counts, dtype=offs.dtype)
+    piece = first[group] + place - (ends - counts)[group]
+    index = piece[:, None] * length + jnp.arange(length, dtype=offs.dtype)[None]
+    own = (index >= starts[group][:, None]) & (index < offs[group][:, None]) & (place < ends[-1])[:, None]
+    return _Pieces(group, jnp.where(own, index, size))
+
+
 def _grouped(a: jax.Array, b: jax.Array, offs: jax.Array | None) -> jax.Array:
-    """The products, summed in float32 and rounded once."""
+    """The products, in float32: one product for each piece, in place of one of the whole for each group."""
     if offs is None:
-        return jnp.matmul(a, b, preferred_element_type=jnp.float32).astype(a.dtype)
+        return jnp.matmul(a, b, preferred_element_type=jnp.float32)
     if a.ndim == 3:
-        return _grouped(b.T, a.transpose(0, 2, 1), offs).T
-    sizes = jnp.diff(offs, prepend=jnp.zeros(1, offs.dtype))
-    rows = b.ndim == 3
-    numbers = lax.RaggedDotDimensionNumbers(
-        dot_dimension_numbers=(((1,), (b.ndim - 2,)), ((), ())),
-        lhs_ragged_dimensions=(0,) if rows else (1,),
-        rhs_group_dimensions=(0,) if rows else (),
-    )
-    return lax.ragged_dot_general(a, b, sizes, numbers, preferred_element_type=jnp.float32).astype(a.dtype)
-
-
-def _grouped_forward(a: jax.Array, b: jax.Array, offs: jax.Array | None) -> tuple[jax.Array, tuple]:
-    return _grouped(a, b, offs), (a, b, offs)
-
-
-def _grouped_backward(kept: tuple, y: jax.Array) -> tuple[jax.Array, jax.Array, None]:
-    """Each form's gradients are products of the other forms; JAX has not all of them for a ragged product."""
-    a, b, offs = kept
-    return _grouped(y, b.mT, offs), _grouped(a.mT, y, offs), None
-
-
-_grouped.defvjp(_grouped_forward, _grouped_backward)
+        return _grouped(b.T, a.mT, offs).T
+    groups, (m, _), n = offs.size, a.shape, b.shape[-1]
+    shape = (m, n) if b.ndim == 3 else (groups, m, n)
+    zeros = jnp.zeros(shape, jnp.float32)
+    if not a.size * b.size * groups:
+        return zeros
+    pieces = _pieces(len(a) if b.ndim == 3 else len(b), offs)
+    if b.ndim == 3:
+        rows = a.at[pieces.places].get(mode="fill", fill_value=0)
+        products = jnp.matmul(rows, b[pieces.group], preferred_element_type=jnp.float32)
+        return zeros.at[pieces.places].set(products, mode="drop")
+    left = a.T.at[pieces.places].get(mode="fill", fill_value=0)
+    right = b.at[pieces.places].get(mode="fill", fill_value=0)
+    return zeros.at[pieces.group].add(jnp.matmul(left.mT, right, preferred_element_type=jnp.float32))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets import check
+from jaxnets.functional.activation import logsigmoid
 from jaxnets.functional.precision import wide
 from jaxnets.functional.reduction import floating, legacy_reduction, reduced
 from jaxnets.functional.softmax import log_softmax
@@ -110,7 +111,7 @@ def binary_cross_entropy_with_logits(
         raise ValueError(f"target: expected the shape of input, {input.shape}, got {target.shape}")
     common = floating(input, target)
     x, t = wide(input.astype(common)), wide(target.astype(common))
-    likelihood = jax.nn.log_sigmoid(x)
+    likelihood = logsigmoid(x)
     if pos_weight is not None:
         likelihood = likelihood * ((_element_weight("pos_weight", pos_weight, x) - 1) * t + 1)
     loss = (1 - t) * x - likelihood
@@ -335,7 +336,7 @@ def _along_classes(weight: jax.Array, like: jax.Array) -> jax.Array:
 
 @jax.custom_jvp
 def _bernoulli_slope(x: jax.Array, target: jax.Array) -> jax.Array:
-    return (x - target) / _bounded_variance(x)
+    return (x - target) / _bounded_variance(x, EPSILON)
 
 
 @_bernoulli_slope.defjvp
@@ -343,11 +344,11 @@ def _bernoulli_slope_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Ar
     """torch's second derivative is bounded otherwise than the first, in double precision's 1e-12."""
     (x, target), (dx, dtarget) = primals, tangents
     curvature = (x * x - 2 * x * target + target) / jnp.square((x + 1e-12) * (1 - x + 1e-12))
-    return _bernoulli_slope(x, target), dx * curvature - dtarget / _bounded_variance(x)
+    return _bernoulli_slope(x, target), dx * curvature - dtarget / _bounded_variance(x, 1e-12)
 
 
-def _bounded_variance(x: jax.Array) -> jax.Array:
-    return jnp.maximum((1 - x) * x, jnp.full((), EPSILON, x.dtype))
+def _bounded_variance(x: jax.Array, bound: float) -> jax.Array:
+    return jnp.maximum((1 - x) * x, jnp.full((), bound, x.dtype))
 
 
 @jax.custom_jvp

@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from jaxnets import check
+from jaxnets.functional.activation import logsigmoid
 from jaxnets.functional.precision import wide
 from jaxnets.functional.reduction import (
     arrays,
@@ -112,7 +113,7 @@ def multilabel_soft_margin_loss(
         raise ValueError("input: expected labels on the last axis, (*, C), got a number")
     dtype = floating(input, target)
     x, t = (wide(x.astype(dtype)) for x in broadcast(input=input, target=target))
-    loss = -(t * jax.nn.log_sigmoid(x) + (1 - t) * jax.nn.log_sigmoid(-x))
+    loss = -(t * logsigmoid(x) + (1 - t) * logsigmoid(-x))
     if weight is not None:
         weight = check.array("weight", weight)
         dtype = floating(loss.astype(dtype), weight)
@@ -298,7 +299,7 @@ def _sums(x: jax.Array, classes: jax.Array) -> tuple[jax.Array, jax.Array]:
 
     def blocks(of: jax.Array) -> jax.Array:
         padded = jnp.pad(of, ((0, 0), (0, -size % BLOCK)))  # with False among `given`
-        return padded.reshape(samples, -1, BLOCK).swapaxes(0, 1)
+        return padded.reshape(samples, padded.shape[1] // BLOCK, BLOCK).swapaxes(0, 1)
 
     return lax.scan(step, (jnp.zeros(samples, x.dtype), jnp.zeros_like(x)), (blocks(index), blocks(given)))[0]
 

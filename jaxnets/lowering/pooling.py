@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxnets.lowering.derivative import with_derivative_of
+
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
 
@@ -210,16 +212,7 @@ def unpool(x: jax.Array, index: jax.Array, plane: Ints) -> jax.Array:
     empty = jnp.zeros((rows, size), x.dtype)
     placed = empty.at[row, index].set(lax.stop_gradient(x), mode="drop")
     added = empty.at[row, index].add(x, mode="drop")
-    return _with_derivative_of(added, placed).reshape(*leading, *plane)
-
-
-@jax.custom_jvp
-def _with_derivative_of(source: jax.Array, value: jax.Array) -> jax.Array:
-    """`value`, which is differentiated as if it were `source`."""
-    return value
-
-
-_with_derivative_of.defjvp(lambda primals, tangents: (primals[1], tangents[0]))
+    return with_derivative_of(added, placed).reshape(*leading, *plane)
 
 
 def picked(x: jax.Array, index: jax.Array, axes: int) -> jax.Array:

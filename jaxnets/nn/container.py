@@ -459,7 +459,7 @@ class ParameterDict(_Parameters):
     def __contains__(self, key: object) -> bool:
         return key in self._keys
 
-    def __or__(self, other: "ParameterDict") -> "ParameterDict":
+    def __or__(self, other: Any) -> "ParameterDict":
         merged = self.copy()
         merged.update(other)
         return merged

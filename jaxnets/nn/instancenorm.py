@@ -1,6 +1,5 @@
 """Instance normalisation: `torch.nn.InstanceNorm1d`, `InstanceNorm2d`, `InstanceNorm3d`."""
 
-import math
 import warnings
 from typing import Any, ClassVar
 
@@ -54,7 +53,7 @@ class _InstanceNorm(NormBase):
             mean, var = value(self.running_mean), value(self.running_var)
             return F.instance_norm(input, mean, var, weight, bias, use_input_stats=False, eps=self.eps)
         output, mean, var = F.instance_norm_with_statistics(input, weight, bias, self.eps)
-        if not self.use_running_average and math.prod(input.shape[2:]):
+        if not self.use_running_average and 0 not in input.shape[2:]:
             self._move(0.0 if self.momentum is None else self.momentum, mean, var)
         return output
 

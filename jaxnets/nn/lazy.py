@@ -60,7 +60,7 @@ class Uninitialized:
 class _Recipe:
     """How to build the plain layer once its size is known. It is no data: flax compares it by identity."""
 
-    def __init__(self, plain: type[nnx.Module], size: str, arguments: Mapping[str, Any], takes_rngs: bool):
+    def __init__(self, plain: Any, size: str, arguments: Mapping[str, Any], takes_rngs: bool):
         self.plain, self.size, self.arguments, self.takes_rngs = plain, size, dict(arguments), takes_rngs
         groups = arguments.get("groups", 1)
         self.least = groups if isinstance(groups, int) else 1  # other sizes are no multiples of the groups
@@ -94,11 +94,13 @@ class Lazy(Family):
     """
 
     cls_to_become: ClassVar[type[nnx.Module]]
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Arguments whose defaults are not those of the plain class."""
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "cls_to_become" in vars(cls):
-            cls.__init__ = _constructor(cls.__name__, cls.cls_to_become)  # type: ignore[method-assign]
+            cls.__init__ = _constructor(cls.__name__, cls.cls_to_become, cls.defaults)  # type: ignore[method-assign]
 
     def _prepare(self, size: str, arguments: dict[str, Any], needs_rngs: bool) -> None:
         rngs = arguments.pop("rngs", None)
@@ -184,10 +186,11 @@ class Lazy(Family):
         self.__class__ = plain  # type: ignore[assignment]
 
 
-def _constructor(name: str, plain: type[nnx.Module]) -> Callable[..., None]:
+def _constructor(name: str, plain: type[nnx.Module], defaults: Mapping[str, Any]) -> Callable[..., None]:
     """`__init__` with the signature of the plain layer's less its first argument."""
     theirs = inspect.signature(plain.__init__)
     own, size, *others = theirs.parameters.values()
+    others = [p.replace(default=defaults.get(p.name, p.default)) for p in others]
     signature = theirs.replace(parameters=[own, *others])
     needs_rngs = signature.parameters["rngs"].default is inspect.Parameter.empty
 
@@ -197,7 +200,7 @@ def _constructor(name: str, plain: type[nnx.Module]) -> Callable[..., None]:
         except TypeError as error:
             raise TypeError(f"{name}: {error}") from None
         del arguments[own.name]
-        self._prepare(size.name, arguments, needs_rngs)
+        self._prepare(size.name, {**defaults, **arguments}, needs_rngs)
 
     init.__name__, init.__signature__ = "__init__", signature  # type: ignore[attr-defined]
     return init
@@ -222,6 +225,9 @@ class _LazyBatchNorm(Lazy):
 
 
 class _LazyInstanceNorm(Lazy):
+    # torch's lazy norms have one constructor, that of batch normalisation
+    defaults = {"affine": True, "track_running_stats": True}  # noqa: RUF012
+
     def _infer(self, input: jax.Array) -> int:
         return input.shape[self._channel_axis(input)]  # type: ignore[attr-defined]
 
@@ -365,6 +371,8 @@ class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
 
 class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
     """`InstanceNorm1d` whose `num_features` are the channels of its first input; see `LazyLinear`.
+
+    Other than there, `affine` and `track_running_stats` are True when not given.
 
     Differences from torch: an input without a batch gives its channels too, where torch takes its length.
 

@@ -1,4 +1,4 @@
-"""Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict: order, names, what they refuse, and what survives NNX's transformations."""
+"""Containers of modules and of parameters: order, names, what they refuse, and what survives NNX's transformations."""
 
 from collections import OrderedDict
 
