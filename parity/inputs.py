@@ -125,7 +125,7 @@ def _layer(
     return cls(*map(made, arguments[0]), **with_rngs(cls, named, rngs))
 
 
-def with_rngs(cls: type, arguments: dict[str, Any], rngs: nnx.Rngs | None) -> dict[str, Any]:
+def with_rngs(cls: Any, arguments: dict[str, Any], rngs: nnx.Rngs | None) -> dict[str, Any]:
     """Keyword arguments with `rngs`, if the class takes random streams."""
     if rngs is None or "rngs" not in inspect.signature(cls.__init__).parameters:
         return arguments

@@ -270,7 +270,7 @@ class JaxSide:
         self.differentiable = [i for i, x in enumerate(self.inputs) if is_inexact(x)]
         self._structure = ""
         self._names: list[str] = []
-        self._programs: dict[bool, Callable[..., Any]] = {}
+        self._programs: dict[bool, Any] = {}
 
     @cached_property
     def state(self) -> Arrays:
@@ -323,7 +323,7 @@ class JaxSide:
         named = {n: x for n, x in self._named(parameters, self.rest).items() if n in self._parameter_names}
         return named | dict(zip([label(self.paths[i]) for i in self.differentiable], inputs, strict=True))
 
-    def _compiled(self, grad: bool) -> Callable[..., Any]:
+    def _compiled(self, grad: bool) -> Any:
         if grad not in self._programs:
             self._programs[grad] = jax.jit(self._function(grad))
         return self._programs[grad]

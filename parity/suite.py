@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import jax
@@ -199,7 +199,7 @@ def check_case(name: str, case: Any, dtype: str, ways: Sequence[str] | None = No
     return checks
 
 
-Found = tuple[str, str, list[Row] | TorchError]
+Found = tuple[str, str, Sequence[Row] | TorchError]
 """A mode, a way, and the rows of one property, or what torch raised."""
 
 
@@ -221,13 +221,13 @@ def _properties(case: Any, dtype: str, ways: Sequence[str]) -> Iterator[Found]:
         yield "any", "eager", [_raised("state", error)]
         return
     yield "any", "eager", _states(both, theirs, ours)
-    modes = ("eval", "train") if tells_modes_apart(theirs, ours) else ("any",)
+    modes: tuple[str, ...] = ("eval", "train") if tells_modes_apart(theirs, ours) else ("any",)
     if both.mode or draws_always(theirs):
         modes = (both.mode,) if both.mode else ()
     for mode in modes:
         bout = Bout(both, theirs, ours, mode == "train")
         for way in ways:
-            rows = _rows(lambda bout=bout, way=way: WAYS[way](bout), "call")  # type: ignore[misc]
+            rows = _rows(partial(WAYS[way], bout), "call")
             if isinstance(rows, TorchError):
                 yield mode, way, rows
                 continue
@@ -237,7 +237,7 @@ def _properties(case: Any, dtype: str, ways: Sequence[str]) -> Iterator[Found]:
         yield "train", "jit", _rows(lambda: draw_rows(theirs, ours, both.args, both.kwargs, both.seed), "draws")
 
 
-def _rows(found: Callable[[], list[Row]], property: str) -> list[Row] | TorchError:
+def _rows(found: Callable[[], Sequence[Row]], property: str) -> Sequence[Row] | TorchError:
     try:
         return found()
     except TorchError as error:
@@ -298,7 +298,7 @@ def _not_in_torch(name: str, dtype: str, mode: str, way: str, error: TorchError)
     return Check(name, dtype, mode, way, "call", "not in torch" if lacking else "failed", why=f"torch: {error}")
 
 
-def _check(name: str, dtype: str, mode: str, way: str, rows: list[Row]) -> Check:
+def _check(name: str, dtype: str, mode: str, way: str, rows: Sequence[Row]) -> Check:
     property = rows[0].property
     bound = looser(name, dtype, property)
     wrong = [row for row in rows if not (row.ok or (bound is not None and row.mismatched and row.error <= bound))]

@@ -218,13 +218,13 @@ def multi_head_attention_forward(
     k, v, added = _appended(k, v, bias_k, bias_v, check.truth("add_zero_attn", add_zero_attn))
     if k.shape != v.shape:
         raise ValueError(f"static_v: expected as many values as keys, {k.shape[2]}, got {v.shape[2]}")
-    mask = _merged(masks, added, k.shape[2])
+    merged = _merged(masks, added, k.shape[2])
 
     weigh = partial(softmax, dim=-1) if need_weights else _softmax_or_zero
     scale = 1 / math.sqrt(E // heads)
     if need_weights and q.dtype not in HALF:
         q, scale = q * scale, 1.0  # here as in torch: a softmax of great scores shows in which order they were rounded
-    attended, applied = _attend(q, k, v, mask, is_causal, scale, weigh, dropout_p, dropout_key)
+    attended, applied = _attend(q, k, v, merged, is_causal, scale, weigh, dropout_p, dropout_key)
     output = linear(jnp.transpose(attended, (2, 0, 1, 3)).reshape(L, N, E), out_proj_weight, out_proj_bias)
     output = output if batched else output[:, 0]
     if not need_weights:
@@ -301,7 +301,7 @@ def _attend(
         scale = 1 / math.sqrt(max(query.shape[-1], 1))
     scores = _product(query, jnp.swapaxes(key, -1, -2)) * scale
     if is_causal:
-        causal = jnp.tri(*scores.shape[-2:], dtype=bool)
+        causal = jnp.tri(scores.shape[-2], scores.shape[-1], dtype=bool)
         scores = jnp.where(jnp.broadcast_to(causal, scores.shape), scores, -jnp.inf)
     if mask is not None:
         # added, also where it is boolean: in torch NaN behind a mask is seen

@@ -166,7 +166,7 @@ class MultiheadAttention(nnx.Module):
             array(self.bias_v),
             self.add_zero_attn,
             self.dropout,
-            array(self.out_proj.weight),
+            self.out_proj.weight[...],
             array(self.out_proj.bias),
             not self.deterministic,
             key_padding_mask,

@@ -183,7 +183,7 @@ class Lazy(Family):
     def _become(self) -> None:
         plain = self._recipe.plain
         del self._recipe, self._rngs
-        self.__class__ = plain  # type: ignore[assignment]
+        self.__class__ = plain
 
 
 def _constructor(name: str, plain: type[nnx.Module], defaults: Mapping[str, Any]) -> Callable[..., None]:

@@ -71,7 +71,7 @@ class _Layer(nnx.Module):
             activation = getattr(F, check.choice("activation", activation, ("relu", "gelu")))
         elif not callable(activation):
             raise TypeError(f"activation: expected 'relu', 'gelu' or a callable, got {activation!r}")
-        self.activation = activation
+        self.activation: Callable[[jax.Array], jax.Array] = activation  # type: ignore[assignment]
         self.activation_lost = False
 
     def _residual(self, i: int, x: jax.Array, block: Callable[[jax.Array], jax.Array]) -> jax.Array:

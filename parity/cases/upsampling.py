@@ -1,6 +1,7 @@
 """Resizing: every mode, sizes and factors that decide between neighbours, and the old names."""
 
 from itertools import product
+from typing import Any
 
 from parity.case import Case, normal
 
@@ -16,16 +17,21 @@ def plane(n: int, *leading: int):
     return normal(*leading, *SIZES[n])
 
 
+def amounts(n: int) -> list[dict[str, Any]]:
+    """Each size and each factor."""
+    return [*({"size": s} for s in OUTPUTS[n]), *({"scale_factor": f} for f in FACTORS[n])]
+
+
 UNALIGNED = tuple(
     Case("Upsample", kwargs={"mode": mode, **amount}, inputs=(plane(n, 2, 3),))
     for n, mode in product((1, 2, 3), ("nearest", "nearest-exact", "area"))
-    for amount in (*({"size": s} for s in OUTPUTS[n]), *({"scale_factor": f} for f in FACTORS[n]))
+    for amount in amounts(n)
 )
 
 WEIGHTED = tuple(
     Case("Upsample", kwargs={"mode": mode, "align_corners": align, **amount}, inputs=(plane(n, 2, 3),))
     for (mode, n), align in product(ALIGNED.items(), BOTH)
-    for amount in (*({"size": s} for s in OUTPUTS[n]), *({"scale_factor": f} for f in FACTORS[n]))
+    for amount in amounts(n)
 )
 
 ANTIALIASED = tuple(
