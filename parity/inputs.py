@@ -97,14 +97,16 @@ def filled(make: Callable[[nnx.Rngs], nnx.Module], state: Mapping[str, Any], see
     # Without numbers: to compile the random initial weights, which are overwritten, would take half of all time.
     module = nnx.eval_shape(lambda: make(nnx.Rngs(seed)))
     jaxnets.load_state_dict(module, state)
-    nnx.update(module, jax.tree.map(functools.partial(_seeded, seed), nnx.state(module, nnx.RngState)))
+    streams = itertools.count()  # each has a key of its own, or all dropouts would drop alike
+    nnx.update(module, jax.tree.map(lambda x: _seeded(seed, next(streams), x), nnx.state(module, nnx.RngState)))
     return module
 
 
-def _seeded(seed: int, x: Any) -> jax.Array:
+def _seeded(seed: int, stream: int, x: Any) -> jax.Array:
     """The key or the count that a random stream starts with."""
     if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
-        return jax.random.split(jax.random.key(seed), x.shape) if x.shape else jax.random.key(seed)
+        key = jax.random.fold_in(jax.random.key(seed), stream)
+        return jax.random.split(key, x.shape) if x.shape else key
     return jax.numpy.zeros(x.shape, x.dtype)
 
 

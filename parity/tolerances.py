@@ -1,6 +1,6 @@
 """Where a default tolerance does not hold: each looser bound beside the measured error and the reason.
 
-None is needed in float32 and float64: what exceeds a tolerance there is as near to float64 as torch's own result.
+Few are needed: most of what exceeds a tolerance is as near to float64 as torch's own result, which the report tells.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,16 @@ class Looser:
             raise ValueError(f"reason: expected why {self.pattern} cannot be nearer, got none")
 
 
-LOOSER: tuple[Looser, ...] = ()
+LOOSER: tuple[Looser, ...] = (
+    Looser(
+        "module_db/TransformerDecoderLayer[44]",
+        "f32",
+        "parameter gradient",
+        bound=4e-6,
+        measured=1.8e-6,
+        reason="one of 48 elements of a sum that cancels; torch itself is 5.1e-6 from its float64 there",
+    ),
+)
 
 
 def looser(name: str, dtype: str, property: str) -> float | None:

@@ -69,9 +69,9 @@ class _Layer(nnx.Module):
             setattr(self, f"dropout{i}", Dropout(dropout, rngs=draws))
         if isinstance(activation, str):
             activation = getattr(F, check.choice("activation", activation, ("relu", "gelu")))
-        elif not callable(activation):
+        if not callable(activation):
             raise TypeError(f"activation: expected 'relu', 'gelu' or a callable, got {activation!r}")
-        self.activation: Callable[[jax.Array], jax.Array] = activation  # type: ignore[assignment]
+        self.activation: Callable[[jax.Array], jax.Array] = activation
         self.activation_lost = False
 
     def _residual(self, i: int, x: jax.Array, block: Callable[[jax.Array], jax.Array]) -> jax.Array:

@@ -119,7 +119,7 @@ WHOLE = (
     *(
         Case(
             "Transformer",
-            (6, 2, 2, 1, 5, 0.0),
+            (6, 2, 1, 1, 5, 0.0),
             {"batch_first": batch_first, "norm_first": norm_first, "bias": bias},
             inputs=FIRST if batch_first else (SRC, TGT),
         )
