@@ -18,7 +18,7 @@ import typer
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
@@ -84,30 +84,39 @@ def main(
     _print_header(device, dtypes, jobs)
     began = time.monotonic()
     checks: list[Check] = []
-    told = 0
+    interrupted = False
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     ) as progress:
         task = progress.add_task("cases", total=len(names))
-        for found in _check_all(names, dtypes, ways, jobs, device, str(cache)):
-            checks += found
-            failed = sum(check.status == "failed" for check in checks)
-            done = len({check.case for check in checks})
-            progress.update(task, completed=done, description=f"cases, {len(checks)} checks, {failed} failed")
-            if not console.is_terminal and done >= told + MILESTONE:  # a log shows no bar
-                told = done
-                minutes = (time.monotonic() - began) / 60
-                console.print(f"{done} of {len(names)} cases, {len(checks)} checks, {failed} failed, {minutes:.0f} min")
+        try:
+            for found in _check_all(names, dtypes, ways, jobs, device, str(cache)):
+                checks += found
+                _show(progress, task, checks, time.monotonic() - began)
+        except KeyboardInterrupt:
+            interrupted = True
     order = {name: i for i, name in enumerate(names)}
     checks.sort(key=lambda check: order[check.case])
     results = Results(tuple(checks), time.monotonic() - began)
     print_results(results, device)
+    if interrupted:
+        console.print(f"interrupted after {len({check.case for check in checks})} of {len(names)} cases")
+        raise typer.Exit(130)
     if report:
         from parity.files import write
 
         write(results, report, versions(device, dtypes))
         console.print(f"report: {report / 'report.md'}, {report / 'report.json'}")
     raise typer.Exit(0 if results.ok else 1)
+
+
+def _show(progress: Progress, task: TaskID, checks: Sequence["Check"], seconds: float) -> None:
+    failed = sum(check.status == "failed" for check in checks)
+    done = len({check.case for check in checks})
+    text = f"cases, {len(checks)} checks, {failed} failed"
+    if not console.is_terminal and done // MILESTONE > progress.tasks[task].completed // MILESTONE:
+        console.print(f"{done} {text}, {seconds / 60:.0f} min")  # a log shows no bar
+    progress.update(task, completed=done, description=text)
 
 
 def prepare(device: str | None, cache: str) -> None:
@@ -158,8 +167,12 @@ def _check_all(
     with ProcessPoolExecutor(
         min(jobs, len(chunks)), mp_context=get_context("spawn"), initializer=prepare, initargs=(device, cache)
     ) as pool:
-        for future in as_completed([pool.submit(check, chunk, dtypes, ways) for chunk in chunks]):
-            yield future.result()
+        try:
+            for future in as_completed([pool.submit(check, chunk, dtypes, ways) for chunk in chunks]):
+                yield future.result()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def check(names: Sequence[str], dtypes: Sequence[str], ways: Sequence[str] | None) -> list["Check"]:
