@@ -13,7 +13,7 @@ def scores_divided_by_the_root_of_the_model(patch):
     true = attention._attend
 
     def wrong(query, key, value, mask, is_causal, scale, *rest):
-        return true(query, key, value, mask, is_causal, (query.shape[-1] * query.shape[-3]) ** -0.5, *rest)
+        return true(query, key, value, mask, is_causal, scale * query.shape[-3] ** -0.5, *rest)
 
     patch.setattr(attention, "_attend", wrong)
 
