@@ -20,6 +20,17 @@ ARROWS = {
     "jaxnets/lowering": {"jax", "numpy"},
     "jaxnets/functional": {"jax", "numpy", "jaxnets.check", "jaxnets.lowering"},
     "jaxnets/nn": {"jax", "numpy", "flax", "jaxnets.check", "jaxnets.functional"},
+    "jaxnets/convert": {
+        "jax",
+        "flax",
+        "numpy",
+        "torch",
+        "jaxnets.arrays",
+        "jaxnets.functional",
+        "jaxnets.nn",
+        "jaxnets.ops",
+        "jaxnets.state",
+    },
     "jaxnets/__init__.py": {"jaxnets"},
     "jaxnets/cli.py": {"numpy", "rich", "typer", "jaxnets"},
     # `parity` uses what any user may: the door and the public rooms
