@@ -1,0 +1,554 @@
+"""What the graphs of `torch.export` call by ATen's own names: each calls what it is a name for.
+
+The order of arguments is that of ATen's schema. What torch returns for the backward pass is returned too.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+import jaxnets.functional as F
+from jaxnets import check
+from jaxnets.functional.activation import _elu
+from jaxnets.functional.batchnorm import batch_norm, batch_norm_with_statistics
+from jaxnets.functional.moments import moments
+from jaxnets.functional.precision import wide
+from jaxnets.ops.linalg import cdist
+from jaxnets.ops.promotion import Number, Operand, as_dtype, dtype_or, int64, operand
+from jaxnets.ops.shape import view
+
+__all__ = [
+    "_adaptive_avg_pool2d",
+    "_adaptive_avg_pool3d",
+    "_cdist_forward",
+    "_embedding_bag",
+    "_fft_c2c",
+    "_fft_c2r",
+    "_fft_r2c",
+    "_local_scalar_dense",
+    "_log_softmax",
+    "_native_batch_norm_legit",
+    "_native_batch_norm_legit_functional",
+    "_native_batch_norm_legit_no_training",
+    "_pdist_forward",
+    "_softmax",
+    "_to_copy",
+    "_unsafe_view",
+    "alias",
+    "avg_pool2d",
+    "avg_pool3d",
+    "col2im",
+    "constant_pad_nd",
+    "convolution",
+    "copy",
+    "elu",
+    "embedding",
+    "fill",
+    "gelu",
+    "grid_sampler_2d",
+    "grid_sampler_3d",
+    "hardtanh",
+    "im2col",
+    "item",
+    "leaky_relu",
+    "log_softmax",
+    "max_pool2d_with_indices",
+    "max_pool3d_with_indices",
+    "native_batch_norm",
+    "native_dropout",
+    "native_group_norm",
+    "native_layer_norm",
+    "reflection_pad1d",
+    "reflection_pad2d",
+    "reflection_pad3d",
+    "relu",
+    "replication_pad1d",
+    "replication_pad2d",
+    "replication_pad3d",
+    "softmax",
+    "sym_numel",
+    "sym_size",
+    "sym_storage_offset",
+    "sym_stride",
+    "upsample_bilinear2d",
+    "upsample_nearest2d",
+]
+
+Size = int | Sequence[int]
+
+
+def alias(input: jax.Array) -> jax.Array:
+    """`input` itself: arrays are immutable."""
+    return check.array("input", input)
+
+
+def copy(input: jax.Array, src: jax.Array, non_blocking: bool = False) -> jax.Array:
+    """`src` in the dtype and the shape of `input`."""
+    x, src = check.array("input", input), check.array("src", src)
+    return jnp.broadcast_to(as_dtype(src, x.dtype), x.shape)
+
+
+def fill(input: jax.Array, value: Operand) -> jax.Array:
+    """One number everywhere, in the dtype and the shape of `input`."""
+    x, value = check.array("input", input), operand("value", value)
+    return jnp.broadcast_to(as_dtype(value, x.dtype), x.shape)
+
+
+def _to_copy(input: jax.Array, *, dtype: Any = None) -> jax.Array:
+    """`input` in another dtype."""
+    x = check.array("input", input)
+    return as_dtype(x, dtype_or(dtype, x.dtype))
+
+
+def _local_scalar_dense(input: jax.Array) -> Number:
+    """The number that an array of one element holds; not under `jax.jit`."""
+    return item(input)
+
+
+def item(input: jax.Array) -> Number:
+    """The number that an array of one element holds; not under `jax.jit`."""
+    x = check.array("input", input)
+    if x.size != 1:
+        raise ValueError(f"input: expected one element, got shape {x.shape}")
+    if isinstance(x, jax.core.Tracer):
+        raise ValueError("input: its number is not known under jax.jit; compute with the array instead")
+    return x.item()
+
+
+def sym_size(input: jax.Array, dim: int) -> int:
+    """The size of an axis."""
+    return check.array("input", input).shape[dim]
+
+
+def sym_numel(input: jax.Array) -> int:
+    """How many elements there are."""
+    return check.array("input", input).size
+
+
+def sym_stride(input: jax.Array, dim: int) -> int:
+    """The stride of an axis, as torch counts it: in elements of a contiguous array."""
+    shape, count = check.array("input", input).shape, 1
+    for size in shape[dim % len(shape) + 1 :]:
+        count *= max(size, 1)
+    return count
+
+
+def sym_storage_offset(input: jax.Array) -> int:
+    """0: every array begins its own memory."""
+    check.array("input", input)
+    return 0
+
+
+def relu(input: jax.Array) -> jax.Array:
+    """`max(x, 0)`: `jaxnets.functional.relu`."""
+    return F.relu(input)
+
+
+def elu(input: jax.Array, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> jax.Array:
+    """`scale * x` where `x > 0`, else `scale * alpha * (exp(input_scale * x) - 1)`."""
+    return _elu(input, float(alpha), float(scale), 1 / input_scale)
+
+
+def gelu(input: jax.Array, *, approximate: str = "none") -> jax.Array:
+    """`x * Phi(x)`: `jaxnets.functional.gelu`."""
+    return F.gelu(input, approximate)
+
+
+def hardtanh(input: jax.Array, min_val: float = -1, max_val: float = 1) -> jax.Array:
+    """`x` brought between two numbers: `jaxnets.functional.hardtanh`."""
+    return F.hardtanh(input, min_val, max_val)
+
+
+def leaky_relu(input: jax.Array, negative_slope: float = 0.01) -> jax.Array:
+    """`x`, times `negative_slope` where it is negative: `jaxnets.functional.leaky_relu`."""
+    return F.leaky_relu(input, negative_slope)
+
+
+def _softmax(input: jax.Array, dim: int, half_to_float: bool = False) -> jax.Array:
+    """`jaxnets.functional.softmax`, in float32 with `half_to_float`."""
+    return F.softmax(input, dim, dtype=jnp.float32 if half_to_float else None)
+
+
+def _log_softmax(input: jax.Array, dim: int, half_to_float: bool = False) -> jax.Array:
+    """`jaxnets.functional.log_softmax`, in float32 with `half_to_float`."""
+    return F.log_softmax(input, dim, dtype=jnp.float32 if half_to_float else None)
+
+
+def softmax(input: jax.Array, dim: int, dtype: Any = None) -> jax.Array:
+    """`torch.softmax`: `jaxnets.functional.softmax`."""
+    return F.softmax(input, dim, dtype=dtype)
+
+
+def log_softmax(input: jax.Array, dim: int, dtype: Any = None) -> jax.Array:
+    """`torch.log_softmax`: `jaxnets.functional.log_softmax`."""
+    return F.log_softmax(input, dim, dtype=dtype)
+
+
+def constant_pad_nd(input: jax.Array, pad: Sequence[int], value: Number = 0) -> jax.Array:
+    """`jaxnets.functional.pad` with a constant."""
+    return F.pad(input, pad, "constant", value)  # type: ignore[arg-type]
+
+
+def reflection_pad1d(input: jax.Array, padding: Sequence[int]) -> jax.Array:
+    """`jaxnets.functional.pad` with mode "reflect", of the last axis."""
+    return F.pad(input, padding, "reflect")
+
+
+def reflection_pad2d(input: jax.Array, padding: Sequence[int]) -> jax.Array:
+    """`jaxnets.functional.pad` with mode "reflect", of the last two axes."""
+    return F.pad(input, padding, "reflect")
+
+
+def reflection_pad3d(input: jax.Array, padding: Sequence[int]) -> jax.Array:
+    """`jaxnets.functional.pad` with mode "reflect", of the last three axes."""
+    return F.pad(input, padding, "reflect")
+
+
+def replication_pad1d(input: jax.Array, padding: Sequence[int]) -> jax.Array:
+    """`jaxnets.functional.pad` with mode "replicate", of the last axis."""
+    return F.pad(input, padding, "replicate")
+
+
+def replication_pad2d(input: jax.Array, padding: Sequence[int]) -> jax.Array:
+    """`jaxnets.functional.pad` with mode "replicate", of the last two axes."""
+    return F.pad(input, padding, "replicate")
+
+
+def replication_pad3d(input: jax.Array, padding: Sequence[int]) -> jax.Array:
+    """`jaxnets.functional.pad` with mode "replicate", of the last three axes."""
+    return F.pad(input, padding, "replicate")
+
+
+_CONV = (F.conv1d, F.conv2d, F.conv3d)
+_CONV_TRANSPOSE = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
+
+
+def convolution(
+    input: jax.Array,
+    weight: jax.Array,
+    bias: jax.Array | None,
+    stride: Size,
+    padding: Size,
+    dilation: Size,
+    transposed: bool,
+    output_padding: Size,
+    groups: int,
+) -> jax.Array:
+    """`conv1d` to `conv3d`, or `conv_transpose1d` to `conv_transpose3d`, by the number of axes."""
+    n = check.array("weight", weight).ndim - 2
+    if not 1 <= n <= 3:
+        raise ValueError(f"weight: expected 3 to 5 axes, got {n + 2}")
+    stride, padding, dilation, output_padding = (
+        check.ntuple(name, v, n)
+        for name, v in (
+            ("stride", stride),
+            ("padding", padding),
+            ("dilation", dilation),
+            ("output_padding", output_padding),
+        )
+    )
+    if transposed:
+        return _CONV_TRANSPOSE[n - 1](input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _CONV[n - 1](input, weight, bias, stride, padding, dilation, groups)
+
+
+def avg_pool2d(
+    input: jax.Array,
+    kernel_size: Size,
+    stride: Size = (),
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> jax.Array:
+    """`jaxnets.functional.avg_pool2d`."""
+    stride = kernel_size if stride == () or stride == [] else stride
+    return F.avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def avg_pool3d(
+    input: jax.Array,
+    kernel_size: Size,
+    stride: Size = (),
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> jax.Array:
+    """`jaxnets.functional.avg_pool3d`."""
+    stride = kernel_size if stride == () or stride == [] else stride
+    return F.avg_pool3d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def max_pool2d_with_indices(
+    input: jax.Array,
+    kernel_size: Size,
+    stride: Size = (),
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+) -> tuple[jax.Array, jax.Array]:
+    """`jaxnets.functional.max_pool2d` and the flat places of the maxima."""
+    return F.max_pool2d_with_indices(input, kernel_size, stride or None, padding, dilation, ceil_mode)
+
+
+def max_pool3d_with_indices(
+    input: jax.Array,
+    kernel_size: Size,
+    stride: Size = (),
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+) -> tuple[jax.Array, jax.Array]:
+    """`jaxnets.functional.max_pool3d` and the flat places of the maxima."""
+    return F.max_pool3d_with_indices(input, kernel_size, stride or None, padding, dilation, ceil_mode)
+
+
+def _adaptive_avg_pool2d(input: jax.Array, output_size: Sequence[int]) -> jax.Array:
+    """`jaxnets.functional.adaptive_avg_pool2d`."""
+    return F.adaptive_avg_pool2d(input, output_size)
+
+
+def _adaptive_avg_pool3d(input: jax.Array, output_size: Sequence[int]) -> jax.Array:
+    """`jaxnets.functional.adaptive_avg_pool3d`."""
+    return F.adaptive_avg_pool3d(input, output_size)
+
+
+def upsample_nearest2d(
+    input: jax.Array, output_size: Sequence[int] | None, scale_factors: Sequence[float] | None
+) -> jax.Array:
+    """`jaxnets.functional.interpolate` with mode "nearest"."""
+    return F.interpolate(input, output_size, scale_factors, "nearest")
+
+
+def upsample_bilinear2d(
+    input: jax.Array, output_size: Sequence[int] | None, align_corners: bool, scale_factors: Sequence[float] | None
+) -> jax.Array:
+    """`jaxnets.functional.interpolate` with mode "bilinear"."""
+    return F.interpolate(input, output_size, scale_factors, "bilinear", align_corners)
+
+
+_INTERPOLATION = ("bilinear", "nearest", "bicubic")
+_PADDING = ("zeros", "border", "reflection")
+
+
+def grid_sampler_2d(
+    input: jax.Array, grid: jax.Array, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> jax.Array:
+    """`jaxnets.functional.grid_sample` of planes; modes are numbers, in the order of its documentation."""
+    return F.grid_sample(input, grid, _INTERPOLATION[interpolation_mode], _PADDING[padding_mode], align_corners)
+
+
+def grid_sampler_3d(
+    input: jax.Array, grid: jax.Array, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> jax.Array:
+    """`jaxnets.functional.grid_sample` of volumes; modes are numbers, in the order of its documentation."""
+    return F.grid_sample(input, grid, _INTERPOLATION[interpolation_mode], _PADDING[padding_mode], align_corners)
+
+
+def col2im(
+    input: jax.Array, output_size: Size, kernel_size: Size, dilation: Size, padding: Size, stride: Size
+) -> jax.Array:
+    """`jaxnets.functional.fold`."""
+    return F.fold(input, output_size, kernel_size, dilation, padding, stride)
+
+
+def im2col(input: jax.Array, kernel_size: Size, dilation: Size, padding: Size, stride: Size) -> jax.Array:
+    """`jaxnets.functional.unfold`."""
+    return F.unfold(input, kernel_size, dilation, padding, stride)
+
+
+def embedding(
+    weight: jax.Array,
+    indices: jax.Array,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> jax.Array:
+    """`jaxnets.functional.embedding`; the weight comes first, and a negative `padding_idx` means none."""
+    return F.embedding(indices, weight, None if padding_idx < 0 else padding_idx, scale_grad_by_freq=scale_grad_by_freq)
+
+
+_BAGS = ("sum", "mean", "max")
+
+
+def _embedding_bag(
+    weight: jax.Array,
+    indices: jax.Array,
+    offsets: jax.Array,
+    scale_grad_by_freq: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    per_sample_weights: jax.Array | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int = -1,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """`jaxnets.functional.embedding_bag`, the bag of each index, the size of each bag, and zeros.
+
+    Differences from torch: torch's last three outputs are for its backward pass, and have other numbers where that
+    does not read them.
+    """
+    output = F.embedding_bag(
+        indices,
+        weight,
+        offsets,
+        scale_grad_by_freq=scale_grad_by_freq,
+        mode=_BAGS[mode],
+        per_sample_weights=per_sample_weights,
+        include_last_offset=include_last_offset,
+        padding_idx=None if padding_idx < 0 else padding_idx,
+    )
+    starts = offsets[:-1] if include_last_offset else offsets
+    bag = jnp.searchsorted(starts, jnp.arange(indices.shape[0], dtype=starts.dtype), side="right") - 1
+    kept = jnp.ones(indices.shape, bool) if padding_idx < 0 else indices != padding_idx
+    sizes = jnp.zeros(starts.shape, int64()).at[bag].add(kept.astype(int64()))
+    return output, bag.astype(indices.dtype), sizes.astype(indices.dtype), jnp.zeros_like(sizes).astype(indices.dtype)
+
+
+def native_dropout(
+    input: jax.Array, p: float, train: bool | None, *, key: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """`jaxnets.functional.dropout`, and the mask of what was kept."""
+    x = check.array("input", input)
+    if train is False or p == 0:
+        return x, jnp.ones(x.shape, bool)
+    kept = F.dropout(jnp.ones(x.shape, x.dtype), p, key=key)
+    return x * kept, kept != 0
+
+
+def native_layer_norm(
+    input: jax.Array, normalized_shape: Sequence[int], weight: jax.Array | None, bias: jax.Array | None, eps: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`jaxnets.functional.layer_norm`, and the means and reciprocal deviations of what was normalised."""
+    output = F.layer_norm(input, normalized_shape, weight, bias, eps)
+    x = wide(check.array("input", input))
+    _, mean, var = moments(x, range(x.ndim - len(normalized_shape), x.ndim))
+    return output, mean, lax.rsqrt(var + eps)
+
+
+def native_group_norm(
+    input: jax.Array,
+    weight: jax.Array | None,
+    bias: jax.Array | None,
+    N: int,
+    C: int,
+    HxW: int,
+    group: int,
+    eps: float,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`jaxnets.functional.group_norm`, and the means and reciprocal deviations of each group: `(N, group)`."""
+    x = check.array("input", input)
+    _, mean, var = moments(wide(x).reshape(N, group, C // group * HxW), (2,))
+    mean, rstd = mean[..., 0].astype(x.dtype), lax.rsqrt(var + eps)[..., 0].astype(x.dtype)
+    return F.group_norm(x, group, weight, bias, eps), mean, rstd
+
+
+def native_batch_norm(
+    input: jax.Array,
+    weight: jax.Array | None,
+    bias: jax.Array | None,
+    running_mean: jax.Array | None,
+    running_var: jax.Array | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`jaxnets.functional.batch_norm`, and in training the means and reciprocal deviations of the batch.
+
+    Differences from torch: the running statistics are not updated in place.
+    """
+    if not training:
+        empty = jnp.zeros(0, wide(check.array("input", input)).dtype)
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps), empty, empty
+    output, mean, unbiased = batch_norm_with_statistics(input, weight, bias, eps)
+    count = input.size // input.shape[1]
+    return output, mean, lax.rsqrt(unbiased * ((count - 1) / count) + eps)
+
+
+def _native_batch_norm_legit(
+    input: jax.Array, weight: jax.Array | None, bias: jax.Array | None, *rest: Any, **named: Any
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`native_batch_norm`; its overload without statistics has `training, momentum, eps` behind the bias.
+
+    Differences from torch: the running statistics are not updated in place.
+    """
+    if len(rest) + len(named) == 3:
+        rest = (None, None, *rest)
+    return native_batch_norm(input, weight, bias, *rest, **named)
+
+
+def _native_batch_norm_legit_no_training(
+    input: jax.Array,
+    weight: jax.Array | None,
+    bias: jax.Array | None,
+    running_mean: jax.Array,
+    running_var: jax.Array,
+    momentum: float,
+    eps: float,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`native_batch_norm` in evaluation."""
+    return native_batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)
+
+
+def _native_batch_norm_legit_functional(
+    input: jax.Array,
+    weight: jax.Array | None,
+    bias: jax.Array | None,
+    running_mean: jax.Array,
+    running_var: jax.Array,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]:
+    """`native_batch_norm`, and the running mean and variance after it."""
+    found = native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
+    if not training:
+        return *found, running_mean, running_var
+    _, mean, unbiased = batch_norm_with_statistics(input, weight, bias, eps)
+    return (
+        *found,
+        (1 - momentum) * running_mean + momentum * mean.astype(running_mean.dtype),
+        (1 - momentum) * running_var + momentum * unbiased.astype(running_var.dtype),
+    )
+
+
+def _cdist_forward(x1: jax.Array, x2: jax.Array, p: float, compute_mode: int | None) -> jax.Array:
+    """`cdist`."""
+    return cdist(x1, x2, p)
+
+
+def _pdist_forward(input: jax.Array, p: float = 2.0) -> jax.Array:
+    """`jaxnets.functional.pdist`."""
+    return F.pdist(input, p)
+
+
+_FORWARD = ("backward", "ortho", "forward")  # torch's 0: none, 1: by the root of n, 2: by n
+
+
+def _fft_r2c(input: jax.Array, dim: Sequence[int], normalization: int, onesided: bool) -> jax.Array:
+    """`fft.rfftn`, or `fft.fftn` of real numbers unless `onesided`."""
+    transform = jnp.fft.rfftn if onesided else jnp.fft.fftn
+    return transform(check.array("input", input), axes=tuple(dim), norm=_FORWARD[normalization])
+
+
+def _fft_c2r(input: jax.Array, dim: Sequence[int], normalization: int, last_dim_size: int) -> jax.Array:
+    """`fft.irfftn` to `last_dim_size` elements along the last of the axes."""
+    x, over = check.array("input", input), tuple(dim)
+    sizes = [*(x.shape[d] for d in over[:-1]), last_dim_size]
+    return jnp.fft.irfftn(x, s=sizes, axes=over, norm=_FORWARD[2 - normalization])
+
+
+def _fft_c2c(input: jax.Array, dim: Sequence[int], normalization: int, forward: bool) -> jax.Array:
+    """`fft.fftn`, or `fft.ifftn` unless `forward`."""
+    x, over = check.array("input", input), tuple(dim)
+    if forward:
+        return jnp.fft.fftn(x, axes=over, norm=_FORWARD[normalization])
+    return jnp.fft.ifftn(x, axes=over, norm=_FORWARD[2 - normalization])
+
+
+def _unsafe_view(input: jax.Array, size: Sequence[int]) -> jax.Array:
+    """`view`."""
+    return view(input, size)
