@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -39,7 +40,9 @@ Find = Callable[[Layer], Any]
 
 def recovered(module: torch.nn.Module) -> Build:
     """The call that builds the like of a module, if nobody has changed it since."""
-    return next(candidates(module))
+    for found in candidates(module):
+        return found
+    raise NotStockError(f"{type(module).__name__}: expected what torch's constructor makes")
 
 
 def candidates(module: torch.nn.Module) -> Iterator[Build]:
@@ -48,11 +51,12 @@ def candidates(module: torch.nn.Module) -> Iterator[Build]:
     if cls is None:
         raise NotStockError(f"{type(module).__name__}: expected a layer that jaxnets.nn has")
     layer = Layer(module, cls.__name__, tensors(module))
-    if layer.name == "Transformer":
-        for finds in _TRANSFORMERS:
-            yield _build(layer, finds)
-    else:
+    if layer.name != "Transformer":
         yield _build(layer, _OF.get(layer.name, {}))
+        return
+    for finds in _TRANSFORMERS:
+        with suppress(NotStockError):  # a custom part has other attributes
+            yield _build(layer, finds)
 
 
 def _build(layer: Layer, finds: Mapping[str, Any]) -> Build:
@@ -109,7 +113,7 @@ def _value(found: Any, layer: str, name: str) -> Any:
 def _numbers(x: torch.Tensor, layer: str, name: str) -> np.ndarray:
     try:
         return to_numpy(x)
-    except TypeError as error:
+    except (TypeError, RuntimeError) as error:
         raise ConversionError(f"{layer}: {name}: expected a tensor with numbers: {error}") from None
 
 

@@ -38,7 +38,7 @@ class Array:
         return hash(self._key())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Build:
     """A call of a constructor, or of a function that changes a layer.
 
@@ -57,8 +57,16 @@ class Build:
     def __post_init__(self) -> None:
         object.__setattr__(self, "args", MappingProxyType(dict(self.args)))
 
+    def _key(self) -> tuple[Any, ...]:
+        # numpy finds float64 equal to None
+        said = {n: x.name if isinstance(x, np.dtype) else x for n, x in self.args.items()}
+        return self.name, *said.items()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Build) and self._key() == other._key()
+
     def __hash__(self) -> int:
-        return hash((self.name, tuple(self.args.items())))
+        return hash(self._key())
 
 
 @cache

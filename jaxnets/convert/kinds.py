@@ -1,6 +1,5 @@
 """Which class of `torch.nn` a live module computes as, if any."""
 
-import inspect
 from typing import Any
 
 import torch
@@ -52,9 +51,8 @@ def class_of(module: torch.nn.Module) -> type[torch.nn.Module] | None:
 def _changes(module: torch.nn.Module, cls: type, own: dict[str, Any]) -> bool:
     """Whether what a subclass or the object itself has of its own may change numbers."""
     held = {*module._parameters, *module._buffers, *module._modules}
-    for name in own.keys() - HARMLESS:
-        if hasattr(cls, name) or name in held or (name in vars(module) and inspect.isdatadescriptor(own[name])):
-            return True
+    if any(hasattr(cls, name) or name in held for name in own.keys() - HARMLESS):
+        return True
     return any(callable(getattr(cls, name, None)) for name in vars(module))
 
 

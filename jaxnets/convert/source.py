@@ -49,7 +49,11 @@ def expression(build: Build) -> ast.expr:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """One int in place of equal ints, where it means the same."""
+    """One int in place of equal ints, and an int in place of a float, where it means the same."""
+    if name == "scale_factor":  # torch makes floats of ints
+        if isinstance(value, tuple):
+            return tuple(_plain(name, x) for x in value)
+        return int(value) if isinstance(value, float) and value.is_integer() else value
     is_ints = isinstance(value, tuple) and bool(value) and all(type(x) is int for x in value)
     if is_ints and len({*value}) == 1 and (name in SPATIAL or (name == "normalized_shape" and len(value) == 1)):
         return value[0]
@@ -57,6 +61,8 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _equal(value: Any, usual: Any) -> bool:
+    if value is None or usual is None:  # numpy finds float64 equal to None
+        return value is usual
     return isinstance(value, bool) == isinstance(usual, bool) and bool(value == usual)
 
 

@@ -54,7 +54,12 @@ def skip_init(module_cls: type, *args: Any, rngs: nnx.Rngs | None = None, **kwar
     """
     if not (isinstance(module_cls, type) and issubclass(module_cls, nnx.Module)):
         raise TypeError(f"module_cls: expected a subclass of flax.nnx.Module, got {module_cls!r}")
-    streams: Any = nnx.Rngs(0) if rngs is None else rngs.fork()
-    streams.params = DrawsStream(_Zeros(), jax.random.key(0))
     build: Any = module_cls
-    return build(*args, rngs=streams, **kwargs)
+    return build(*args, rngs=unfilled_rngs(nnx.Rngs(0) if rngs is None else rngs), **kwargs)
+
+
+def unfilled_rngs(rngs: nnx.Rngs) -> nnx.Rngs:
+    """Random streams of which `params` gives zeros."""
+    streams: Any = rngs.fork()
+    streams.params = DrawsStream(_Zeros(), jax.random.key(0))
+    return streams

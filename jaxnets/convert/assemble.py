@@ -1,0 +1,492 @@
+"""The whole source: classes in the order in which they need each other, imports, formatting."""
+
+import ast
+import copy
+import inspect
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jaxnets.convert import expressions as e
+from jaxnets.convert.body import Body, Method
+from jaxnets.convert.constants import constant
+from jaxnets.convert.errors import ConversionError
+from jaxnets.convert.merge import merged
+from jaxnets.convert.nodes import Children, Held, Own, Shared, node_expression
+from jaxnets.convert.stock import build, is_stock
+from jaxnets.convert.templates import Instance, Template, template
+from jaxnets.convert.trace import Call, Structure, Value, tree_values
+
+__all__ = ["Assembler"]
+
+CONTAINERS: Mapping[type, str] = {
+    torch.nn.Sequential: "Sequential",
+    torch.nn.ModuleList: "ModuleList",
+    torch.nn.ModuleDict: "ModuleDict",
+    torch.nn.ParameterList: "ParameterList",
+    torch.nn.ParameterDict: "ParameterDict",
+}
+
+
+class Assembler:
+    """Writes the source of a module from what it did in training and in evaluation.
+
+    Args:
+        module: the root.
+        training, evaluation: the calls of the root; None for a module of stock layers alone.
+        checks_shapes: whether the shapes of the inputs are part of what was looked at.
+    """
+
+    def __init__(self, module: torch.nn.Module, training: Call | None, evaluation: Call | None, checks_shapes: bool):
+        self.module = module
+        self.modules = dict(module.named_modules())
+        self.checks_shapes = checks_shapes
+        self.calls: dict[str, list[tuple[Call | None, Call | None]]] = _by_path(training, evaluation)
+        self.structures: dict[type, str] = {}
+        self.templates: list[Template] = []
+        self._names: set[str] = set()
+        self._nodes: dict[str, Any] = {}
+        self._first: dict[int, str] = {}
+        self._inputs: dict[type, list[str]] = {}
+        self._methods: dict[str, Method | None] = {}
+
+    # -- what bodies ask ---------------------------------------------------------------------------------------------
+
+    def member(self, scope: str, path: str) -> e.Expr:
+        """`self.layers[0].attn`, from the module `scope`."""
+        path = self._below(scope, path)
+        expr: e.Expr = ast.Name("self")
+        node = self.modules[scope] if scope in self.modules else self.module
+        for name in path.split(".") if path else ():
+            names = list(node._modules) if isinstance(node, torch.nn.Module) else []
+            if isinstance(node, torch.nn.ParameterList):
+                expr = e.subscript(expr, int(name)) if name.isdigit() else ast.Attribute(expr, name)
+            elif isinstance(node, torch.nn.ModuleDict | torch.nn.ParameterDict):
+                expr = e.subscript(expr, name)
+            elif name.isdigit() and isinstance(node, torch.nn.ModuleList | torch.nn.Sequential):
+                expr = e.subscript(expr, names.index(name))
+            elif name.isidentifier():
+                expr = ast.Attribute(expr, name)
+            else:
+                expr = e.call("getattr", expr, name)
+            node = getattr(node, name, None) if not isinstance(node, torch.nn.ParameterDict) else node[name]
+        return expr
+
+    def _below(self, scope: str, path: str) -> str:
+        """A name of the module or array that begins with `scope`, without that beginning."""
+        if not scope:
+            return path
+        if path == scope:
+            return ""
+        if path.startswith(f"{scope}."):
+            return path[len(scope) + 1 :]
+        for other in self._other_names(path):
+            if other.startswith(f"{scope}."):
+                return other[len(scope) + 1 :]
+        raise ConversionError(
+            f"{path!r} is used by {scope!r}, which does not hold it; hold it in both, or pass its result as an argument"
+        )
+
+    def _other_names(self, path: str) -> Iterator[str]:
+        module = self.module
+        found: Any = self.modules.get(path)
+        if found is not None:
+            yield from (n for n, m in module.named_modules(remove_duplicate=False) if m is found)
+            return
+        tensors = dict(
+            [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+        )
+        if path in tensors:
+            yield from (n for n, t in tensors.items() if t is tensors[path])
+
+    def parameters(self, call: Call) -> Sequence[str]:
+        """The names of what a module of ours is called with."""
+        if not call.path:
+            return list(call.arguments)
+        return self._inputs[type(call.module)]
+
+    def structure(self, kind: type, fields: Mapping[str, e.Expr]) -> e.Expr:
+        """An object of a class of the user's."""
+        if issubclass(kind, torch.nn.utils.rnn.PackedSequence):
+            return e.call("nn.utils.rnn.PackedSequence", *fields.values())
+        if issubclass(kind, Mapping):
+            return ast.Dict([e.literal(name) for name in fields], list(fields.values()))
+        self.structures.setdefault(kind, kind.__name__)
+        self._fields = getattr(self, "_fields", {})
+        self._fields[kind] = list(fields)
+        return e.call(kind.__name__, **fields)
+
+    def constant(self, scope: str, value: Value) -> e.Expr:
+        return constant(value.data)
+
+    # -- classes -----------------------------------------------------------------------------------------------------
+
+    def source(self) -> str:
+        """The module's source."""
+        for pairs in self.calls.values():
+            for pair in pairs:
+                for call in pair:
+                    if call is not None and not call.leaf:
+                        names = self._inputs.setdefault(type(call.module), [])
+                        for name, x in call.arguments.items():
+                            if name not in names and any(True for _ in tree_values(x)):
+                                names.append(name)
+        root = self._node("")
+        classes = [_class(t, self) for t in self.templates]
+        if not isinstance(root, Own):
+            classes.append(_factory(self.module, root))
+        return formatted(_module(self, classes))
+
+    def entry(self) -> str:
+        """The name of what builds the module."""
+        node = self._node("")
+        return node.template.name if isinstance(node, Own) else _factory_name(self.module)
+
+    def _node(self, path: str) -> Any:
+        """How a module is built."""
+        if path in self._nodes:
+            return self._nodes[path]
+        module = self.modules[path]
+        if is_stock(module):
+            node: Any = build(module)
+        elif type(module) in CONTAINERS:
+            node = self._container(path, module)
+        else:
+            self._unify(type(module))
+            node = self._nodes[path]
+        self._nodes[path] = node
+        return node
+
+    def _container(self, path: str, module: torch.nn.Module) -> Any:
+        kind = CONTAINERS[type(module)]
+        if kind.startswith("Parameter"):
+            items = [(n, _held(x, False)) for n, x in module._parameters.items()]
+        else:
+            items = [(name, self._child(_join(path, name), child)) for name, child in module._modules.items()]
+        return Children(kind, tuple(items))
+
+    def _child(self, path: str, child: torch.nn.Module | None) -> Any:
+        if child is None:
+            return None
+        first = self._first.setdefault(id(child), path)
+        return self._node(path) if first == path else Shared(first)
+
+    def _unify(self, cls: type) -> None:
+        """Writes the class of all modules of one class of the user's."""
+        paths = [p for p, m in self.modules.items() if type(m) is cls and not is_stock(m)]
+        instances = [self._instance(p) for p in paths]
+        base = "nnx.Module"
+        if issubclass(cls, torch.nn.Sequential | torch.nn.ModuleList | torch.nn.ModuleDict):
+            base = f"nn.{next(k for c, k in CONTAINERS.items() if issubclass(cls, c))}"
+        name = self._class_name(cls)
+        found, arguments = template(name, base, f"{cls.__module__}.{cls.__qualname__}", instances)
+        methods = [m for p in paths if (m := self._methods.get(p))]
+        found.uses_mode = any(m.uses_mode for m in methods)
+        found.draws = any(m.draws for m in methods)
+        found.inputs, found.defaults = self._signature(cls, paths)
+        built = [node_expression(x) for x in found.parts.values() if not isinstance(x, Shared)]
+        found.needs_rngs = found.draws or any(
+            isinstance(n, ast.Name) and n.id == "rngs" for x in built for n in ast.walk(x)
+        )
+        self.templates.append(found)
+        for path, args in zip(paths, arguments, strict=True):
+            self._nodes[path] = Own(found, args)
+
+    def _class_name(self, cls: type) -> str:
+        name, k = cls.__name__, 2
+        while name in self._names:
+            name, k = f"{cls.__name__}{k}", k + 1
+        self._names.add(name)
+        return name
+
+    def _instance(self, path: str) -> Instance:
+        module = self.modules[path]
+        parts: dict[str, Any] = {}
+        norm = isinstance(module, torch.nn.modules.batchnorm._NormBase)
+        for name, x in module._parameters.items():
+            parts[name] = None if x is None else _held(x, False)
+        for name, x in module._buffers.items():
+            if x is not None:
+                transient = name in module._non_persistent_buffers_set
+                parts[name] = _held(x, norm, transient)
+            else:
+                parts[name] = None
+        for name, x in vars(module).items():
+            if isinstance(x, torch.Tensor):
+                parts[name] = _held(x, False, True)
+        for name, child in module._modules.items():
+            parts[name] = self._child(_join(path, name), child)
+        method = self._method(path)
+        return Instance(path, module, parts, None if method is None else method.statements)
+
+    def _method(self, path: str) -> Method | None:
+        pairs = self.calls.get(path, [])
+        methods = [m for m in (self._one_method(*pair) for pair in pairs) if m is not None]
+        if not methods:
+            self._methods[path] = None
+            return None
+        texts = {e.unparse(ast.Module(m.statements, [])) for m in methods}
+        if len(texts) > 1:
+            raise ConversionError(
+                f"{path!r} is called several times and does different things; make it two modules that share their "
+                "parameters"
+            )
+        self._methods[path] = methods[0]
+        return methods[0]
+
+    def _one_method(self, training: Call | None, evaluation: Call | None) -> Method | None:
+        if isinstance((training or evaluation).module, torch.nn.Sequential) and _is_chain((training or evaluation).module):
+            return None
+        if training is None or evaluation is None:
+            return self._checked(Body(training or evaluation, self).write(), training or evaluation)
+        both = merged(training, evaluation)
+        if both is not None:
+            return self._checked(Body(both, self).write(), both)
+        yes, no = Body(evaluation, self).write(), Body(training, self).write()
+        found = Method(_by_mode(yes.statements, no.statements), True, yes.draws or no.draws)
+        return self._checked(found, training)
+
+    def _checked(self, method: Method, call: Call) -> Method:
+        """The root refuses arguments for which it was not converted."""
+        if call.path:
+            return method
+        checks: list[ast.stmt] = []
+        kinds = inspect.signature(type(call.module).forward).parameters
+        for name, x in call.arguments.items():
+            variadic = name in kinds and kinds[name].kind is inspect.Parameter.VAR_POSITIONAL
+            if not any(True for _ in tree_values(x)) and not variadic and _is_literal(x):
+                checks.append(ast.Expr(e.call("check.unchanged", name, ast.Name(name), x)))
+            elif isinstance(x, Value) and self.checks_shapes:
+                shape = tuple(size if isinstance(size, int) else None for size in x.shape)
+                if any(size is not None for size in shape):
+                    checks.append(ast.Expr(e.call("check.shape", name, ast.Name(name), shape)))
+        method.statements = [*checks, *method.statements]
+        return method
+
+    def _signature(self, cls: type, paths: Sequence[str]) -> tuple[list[ast.arg], list[ast.expr]]:
+        """The parameters of `__call__`, and the default values of the last ones."""
+        calls = [c for p in paths for pair in self.calls.get(p, []) for c in pair if c is not None]
+        if not calls:
+            return [], []
+        if not calls[0].path:
+            return _root_signature(calls[0])
+        args, defaults = [], []
+        for name in self._inputs[cls]:
+            xs = [c.arguments.get(name) for c in calls]
+            args.append(ast.arg(name, e.dotted("jax.Array") if isinstance(xs[0], Value) else None))
+            if defaults or any(not any(True for _ in tree_values(x)) for x in xs):
+                defaults.append(ast.Constant(None))
+        return args, defaults
+
+
+def _by_path(
+    training: Call | None, evaluation: Call | None
+) -> dict[str, list[tuple[Call | None, Call | None]]]:
+    """The calls of each module: those of both modes that belong together."""
+    sides: list[dict[str, list[Call]]] = []
+    for root in (training, evaluation):
+        found: dict[str, list[Call]] = {}
+        if root is not None:
+            for call in (root, *root.calls()):
+                found.setdefault(call.path, []).append(call)
+        sides.append(found)
+    result: dict[str, list[tuple[Call | None, Call | None]]] = {}
+    for path in dict.fromkeys((*sides[0], *sides[1])):
+        a, b = (side.get(path, []) for side in sides)
+        n = max(len(a), len(b))
+        result[path] = list(zip([*a, *[None] * (n - len(a))], [*b, *[None] * (n - len(b))], strict=True))
+    return result
+
+
+def _is_chain(module: torch.nn.Sequential) -> bool:
+    return type(module).forward is torch.nn.Sequential.forward
+
+
+def _is_literal(x: Any) -> bool:
+    try:
+        e.literal(x)
+    except (TypeError, KeyError):
+        return False
+    return True
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _held(x: torch.Tensor, norm: bool, transient: bool = False) -> Held:
+    kind = "Param" if isinstance(x, torch.nn.Parameter) else "BatchStat" if norm else "Buffer"
+    return Held(kind, tuple(x.shape), x.dtype, x.detach() if transient else None)
+
+
+def _by_mode(evaluation: list[ast.stmt], training: list[ast.stmt]) -> list[ast.stmt]:
+    """What is done in evaluation behind `if self.deterministic`, with what both modes begin with before it."""
+    start = 0
+    while (
+        start < min(len(evaluation), len(training)) - 1
+        and e.unparse(evaluation[start]) == e.unparse(training[start])
+    ):
+        start += 1
+    condition = e.dotted("self.deterministic")
+    return [*training[:start], ast.If(condition, evaluation[start:], []), *training[start:]]
+
+
+def _root_signature(call: Call) -> tuple[list[ast.arg], list[ast.expr]]:
+    args, defaults = [], []
+    for name, parameter in inspect.signature(type(call.module).forward).parameters.items():
+        if name == "self" or parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            continue
+        star = "*" if parameter.kind is inspect.Parameter.VAR_POSITIONAL else ""
+        annotation = e.dotted("jax.Array") if isinstance(call.arguments.get(name), Value) else None
+        args.append(ast.arg(star + name, annotation))
+        if parameter.default is not parameter.empty:
+            defaults.append(e.literal(parameter.default) if _is_literal(parameter.default) else ast.Constant(None))
+    known = {a.arg.lstrip("*") for a in args}
+    for name in call.arguments:
+        if name not in known:
+            args.append(ast.arg(name))
+            defaults.append(ast.Constant(None))
+    return args, defaults
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------
+
+
+def _class(found: Template, around: Assembler) -> ast.stmt:
+    body: list[ast.stmt] = [ast.Expr(ast.Constant(f"`{found.origin}`."))]
+    init = _constructor(found)
+    if init is not None:
+        body.append(init)
+    if found.statements is not None:
+        body.append(_call_method(found))
+    elif found.base == "nnx.Module":
+        body.append(
+            ast.parse(
+                "def __call__(self, *args):\n"
+                f"    raise NotImplementedError('{found.name} was not called when this source was written')"
+            ).body[0]
+        )
+    return ast.ClassDef(found.name, [e.dotted(found.base)], [], body, [])
+
+
+def _constructor(found: Template) -> ast.stmt | None:
+    body: list[ast.stmt] = []
+    names = {p.name for p in found.parameters}
+    if found.base == "nn.Sequential":
+        children = {n: x for n, x in found.parts.items()}
+        if list(children) == [str(i) for i in range(len(children))]:
+            body.append(ast.Expr(e.call("super().__init__", *map(node_expression, children.values()))))
+        else:
+            named = e.call("OrderedDict", **{n: node_expression(x) for n, x in children.items()})
+            body.append(ast.Expr(e.call("super().__init__", named)))
+        body[0].value.func = ast.parse("super().__init__", mode="eval").body  # type: ignore[attr-defined]
+    else:
+        for name, node in found.parts.items():
+            if isinstance(node, Shared):
+                continue
+            target = ast.Attribute(ast.Name("self"), name)
+            if node is None:
+                body.append(ast.Assign([target], ast.Constant(None)))
+            elif name.isidentifier():
+                body.append(ast.Assign([target], node_expression(node)))
+            else:
+                body.append(ast.Expr(e.call("setattr", ast.Name("self"), name, node_expression(node))))
+    for name, slot in found.settings.items():
+        body.append(ast.Assign([ast.Attribute(ast.Name("self"), name)], node_expression(slot)))
+    if found.uses_mode:
+        body.append(ast.Assign([e.dotted("self.deterministic")], ast.Constant(False)))
+    if found.draws:
+        body.append(ast.Assign([e.dotted("self.rngs")], e.template("rngs.dropout.fork()")))
+    if not body and not names:
+        return None
+    required = [p for p in found.parameters if not p.has_default]
+    optional = [p for p in found.parameters if p.has_default]
+    arguments = ast.arguments(
+        posonlyargs=[],
+        args=[ast.arg("self"), *(ast.arg(p.name, _annotation(p)) for p in (*required, *optional))],
+        kwonlyargs=[ast.arg("rngs", e.dotted("nnx.Rngs"))] if found.needs_rngs else [],
+        kw_defaults=[None] if found.needs_rngs else [],
+        defaults=[node_expression(p.default) for p in optional],
+    )
+    return ast.FunctionDef("__init__", arguments, body or [ast.Pass()], [])
+
+
+def _annotation(parameter: Any) -> ast.expr | None:
+    kinds = {type(x) for x in parameter.values}
+    for kind in (bool, int, float, str):
+        if kinds == {kind}:
+            return ast.Name(kind.__name__)
+    return None
+
+
+def _call_method(found: Template) -> ast.stmt:
+    star = [a for a in found.inputs if a.arg.startswith("*")]
+    plain = [a for a in found.inputs if not a.arg.startswith("*")]
+    arguments = ast.arguments(
+        posonlyargs=[],
+        args=[ast.arg("self"), *plain],
+        vararg=ast.arg(star[0].arg[1:]) if star else None,
+        kwonlyargs=[],
+        kw_defaults=[],
+        defaults=found.defaults,
+    )
+    return ast.FunctionDef("__call__", arguments, copy.deepcopy(found.statements), [])
+
+
+def _factory_name(module: torch.nn.Module) -> str:
+    return "build"
+
+
+def _factory(module: torch.nn.Module, node: Any) -> ast.stmt:
+    cls = type(module)
+    text = f"def build(*, rngs: nnx.Rngs):\n    '''`{cls.__module__}.{cls.__qualname__}`.'''\n"
+    function = ast.parse(text).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    function.body.append(ast.Return(node_expression(node)))
+    return function
+
+
+IMPORTS = {
+    "OrderedDict": "from collections import OrderedDict",
+    "NamedTuple": "from typing import Any, NamedTuple",
+    "jax": "import jax",
+    "jnp": "import jax.numpy as jnp",
+    "nnx": "from flax import nnx",
+    "check": "from jaxnets import check",
+    "F": "from jaxnets import functional as F",
+    "nn": "from jaxnets import nn",
+    "ops": "from jaxnets import ops",
+}
+
+
+def _module(around: Assembler, classes: list[ast.stmt]) -> str:
+    for kind, name in around.structures.items():
+        fields = "\n".join(f"    {f}: Any" for f in around._fields[kind])
+        classes.insert(0, ast.parse(f"class {name}(NamedTuple):\n    '''`{kind.__module__}.{kind.__qualname__}`.'''\n{fields}").body[0])
+    tree = ast.fix_missing_locations(ast.Module(classes, []))
+    used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    imports = [line for name, line in IMPORTS.items() if name in used]
+    cls = type(around.module)
+    title = f'"""{cls.__name__} in Flax, converted from `{cls.__module__}.{cls.__qualname__}` by jaxnets."""'
+    return "\n".join([title, "", *imports, "", ast.unparse(tree)])
+
+
+def formatted(text: str) -> str:
+    """The source as ruff formats it."""
+    ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or shutil.which("ruff")
+    if ruff is None:
+        return text
+    settings = ["--isolated", "--quiet", "--line-length", "100", "--stdin-filename", "model.py", "-"]
+    imports = ["check", "--select", "I", "--fix", "--config", "lint.isort.known-first-party=[]"]
+    for command in (imports, ["format"]):
+        done = subprocess.run([ruff, *command, *settings], input=text, capture_output=True, text=True, check=False)
+        if done.returncode not in (0, 1) or not done.stdout:
+            raise RuntimeError(f"ruff {command[0]}: {done.stderr}\n{text}")
+        text = done.stdout
+    return text

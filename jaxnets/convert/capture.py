@@ -1,0 +1,503 @@
+"""Runs a torch module on tensors without data, and writes down what it does.
+
+Two listeners see every operation: torch's function mode sees what the user's code calls (`F.interpolate(x, ...)`), the
+dispatch mode below it sees the ATen operators that this becomes. What the first knows is written down as it was called;
+whatever else happens (scripted functions, `vmap`, functions that are not known) is written down operator by operator.
+"""
+
+import copy
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch._dynamo.source import ConstantSource
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
+from torch.nn.utils import rnn
+from torch.overrides import TorchFunctionMode, resolve_name
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from jaxnets.convert import operators, packing
+from jaxnets.convert.aliasing import Aliases, shares_memory
+from jaxnets.convert.errors import Refusal
+from jaxnets.convert.stock import is_stock
+from jaxnets.convert.trace import Call, Op, Place, Structure, Value
+
+__all__ = ["Trace", "capture"]
+
+BATCH = 101
+"""The size that a batch has while a module is looked at: a prime, equal to no other size by chance."""
+
+PLUMBING = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}", "<@")
+"""Files whose frames are not the user's code."""
+
+
+class Unknown(Exception):
+    """Code asks for numbers that are not there while a module is looked at."""
+
+
+@dataclass
+class Trace:
+    """What `capture` found.
+
+    Args:
+        root: the call of the module.
+        inputs: the tensors of the arguments, as values.
+        sizes: torch's environment of symbolic sizes.
+        refusals: what cannot be converted.
+    """
+
+    root: Call
+    shapes: ShapeEnv
+    refusals: list[Refusal] = field(default_factory=list)
+    reads_shapes: bool = False
+
+
+def capture(
+    module: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], *, train: bool, dynamic: set[int]
+) -> Trace:
+    """The trace of `module(*args, **kwargs)`.
+
+    Args:
+        module: left as it is; a copy runs.
+        args: positional arguments.
+        kwargs: keyword arguments.
+        train: whether the whole module is in training mode.
+        dynamic: which of the tensors among the arguments have a batch of any size as their first axis.
+    """
+    shapes = ShapeEnv(specialize_zero_one=False, duck_shape=False)
+    fake = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True)
+    inside = _copy(module)
+    inside.train(train)
+    recorder = Recorder(inside, fake)
+    given_args, given_kwargs = _faked((tuple(args), dict(kwargs)), fake, shapes, dynamic)
+    with packing.intercepted(recorder.packed), recorder.listening():
+        inside(*given_args, **given_kwargs)
+    return Trace(recorder.root, shapes, recorder.refusals, recorder.reads_shapes)
+
+
+def _copy(module: torch.nn.Module) -> torch.nn.Module:
+    """A module of the same arrays whose parameters need no gradient: then torch makes no copies of views."""
+    memo: dict[int, Any] = {}
+    for tensor in [*module.parameters(), *module.buffers()]:
+        plain = tensor.detach()
+        parameter = isinstance(tensor, torch.nn.Parameter)
+        memo[id(tensor)] = torch.nn.Parameter(plain, requires_grad=False) if parameter else plain
+    return copy.deepcopy(module, memo)
+
+
+def _faked(tree: Any, fake: FakeTensorMode, shapes: ShapeEnv, dynamic: set[int]) -> Any:
+    """The arguments with tensors that have no data; a symbol for each batch, which what is done with them may unite."""
+    count = iter(range(sys.maxsize))
+
+    def make(x: Any) -> Any:
+        if not isinstance(x, torch.Tensor):
+            return x
+        index, sizes = next(count), list(x.shape)
+        if index in dynamic:
+            source = ConstantSource(f"batch{index}")
+            symbol = shapes.create_symbol(BATCH, source, DimDynamic.DYNAMIC, None)
+            sizes[0] = shapes.create_symintnode(symbol, hint=BATCH, source=source)
+        with fake:
+            return torch.empty(sizes, dtype=x.dtype)
+
+    return _map_objects(make, tree)
+
+
+def _map_objects(function: Callable[[Any], Any], tree: Any) -> Any:
+    if isinstance(tree, torch.nn.utils.rnn.PackedSequence):
+        return torch.nn.utils.rnn.PackedSequence(*(_map_objects(function, x) for x in tree))
+    if isinstance(tree, dict):
+        return {key: _map_objects(function, x) for key, x in tree.items()}
+    if isinstance(tree, tuple | list):
+        items = [_map_objects(function, x) for x in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return function(tree)
+
+
+class Recorder:
+    """Writes down what happens, in the order in which it happens.
+
+    Args:
+        module: the module that will run.
+        fake: torch's mode of tensors without data.
+    """
+
+    def __init__(self, module: torch.nn.Module, fake: FakeTensorMode):
+        self.module, self.fake = module, fake
+        self.aliases = Aliases(self)
+        self.root: Call = Call("", module, False)
+        self.stack: list[Call] = []
+        self.refusals: list[Refusal] = []
+        self.reads_shapes = False
+        self._hidden = 0  # above 0 nothing is written down: what runs is inside of what was
+        self._paths = _paths(module)
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Both listeners are on, and every module's forward tells of its calls."""
+        modules = dict(self.module.named_modules())
+        telling = {path: self._telling(path, module) for path, module in modules.items()}
+        try:
+            for path, module in modules.items():
+                vars(module)["forward"] = telling[path]
+            with self.fake, DispatchListener(self), FunctionListener(self):
+                yield
+        finally:
+            for module in modules.values():
+                vars(module).pop("forward", None)
+
+    @contextmanager
+    def hiding(self) -> Iterator[None]:
+        """Nothing is written down."""
+        self._hidden += 1
+        try:
+            yield
+        finally:
+            self._hidden -= 1
+
+    def _telling(self, path: str, module: torch.nn.Module) -> Callable[..., Any]:
+        forward, leaf = module.forward, is_stock(module)
+
+        @wraps(forward)
+        def telling(*args: Any, **kwargs: Any) -> Any:
+            if self._hidden:
+                return forward(*args, **kwargs)
+            with self.hiding():
+                call = self._begin(path, module, leaf, args, kwargs)
+                call.arguments = self._arguments(forward, args, kwargs)
+            if leaf:
+                with self.hiding():
+                    return self._leaf(call, forward, args, kwargs)
+            self.stack.append(call)
+            try:
+                output = forward(*args, **kwargs)
+                with self.hiding():
+                    call.returned = self.tree(output)
+            finally:
+                self.stack.pop()
+            with self.hiding():
+                return self._end(call, output, args, kwargs)
+
+        return telling
+
+    def _begin(self, path: str, module: torch.nn.Module, leaf: bool, args: Any, kwargs: Any) -> Call:
+        frame = sys._getframe(2)
+        self._note_names(frame)
+        call = Call(path, module, leaf, self.tree(args), self.tree(kwargs), training=module.training)
+        call.grad, call.place = torch.is_grad_enabled(), self._place(frame)
+        call.parent = self.stack[-1] if self.stack else None
+        if call.parent:
+            call.parent.body.append(call)
+        else:
+            self.root = call
+        return call
+
+    def _arguments(self, forward: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:
+        """The arguments of a call by the names in the signature, defaults included; those of `**kwargs` are named, too."""
+        bound = inspect.signature(forward).bind(*args, **kwargs)
+        bound.apply_defaults()
+        named: dict[str, Any] = {}
+        for name, x in bound.arguments.items():
+            kind = bound.signature.parameters[name].kind
+            named |= x if kind is inspect.Parameter.VAR_KEYWORD else {name: x}
+        return {name: self.tree(x) for name, x in named.items()}
+
+    def _end(self, call: Call, output: Any, args: Any, kwargs: Any) -> Any:
+        """What a module gives back gets values of the caller's."""
+        if call.parent is None:
+            call.output = call.returned
+            return output
+        given = {id(x): x for x in _leaves((args, kwargs))}
+        output = _map_objects(lambda x: self._apart(x, given), output)
+        call.output = self._renewed(output)
+        return output
+
+    def _leaf(self, call: Call, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        tensors = [x for x in _leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+        with self.aliases.watching(tensors) as written:
+            packed = packing.is_packed_call(args)
+            output = packing.recurrent(call.module, *args, **kwargs) if packed else forward(*args, **kwargs)
+        if written and getattr(call.module, "inplace", False):
+            value = self.new_value(output)
+            call.output = value
+            self.aliases.written(tensors[0], value)
+            return output
+        given = {id(x): x for x in tensors}
+        output = _map_objects(lambda x: self._apart(x, given), output)
+        call.output = self.outputs(output, Op("reshape", (), {}, None), tensors)
+        return output
+
+    def _apart(self, x: Any, given: Mapping[int, Any]) -> Any:
+        """A tensor object of its own, where a module gives back what it was given."""
+        if isinstance(x, torch.Tensor) and id(x) in given:
+            alias = torch.ops.aten.alias.default(x)
+            self.aliases.view(alias, x, Op("identity", (), {}, None))
+            return alias
+        return x
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    @property
+    def scope(self) -> Call:
+        return self.stack[-1] if self.stack else self.root
+
+    def new_value(self, tensor: torch.Tensor) -> Value:
+        return Value(tuple(tensor.shape), tensor.dtype, self.scope)
+
+    def outside(self, tensor: torch.Tensor) -> Value:
+        """The value of a tensor that no operation made: an input, a parameter, a buffer, a constant."""
+        value = Value(tuple(tensor.shape), tensor.dtype)
+        value.path = self._paths.get(id(tensor))
+        if not isinstance(tensor, FakeTensor):
+            value.data = tensor
+        return value
+
+    def tree(self, tree: Any) -> Any:
+        """Arguments or outputs with values in the place of tensors."""
+        if isinstance(tree, torch.Tensor):
+            return self.aliases.value(tree)
+        if isinstance(tree, torch.Size):
+            return tuple(tree)
+        if isinstance(tree, rnn.PackedSequence) or hasattr(tree, "_fields"):
+            return Structure(type(tree), {name: self.tree(getattr(tree, name)) for name in tree._fields})
+        if isinstance(tree, Mapping):
+            plain = {key: self.tree(x) for key, x in tree.items()}
+            return plain if type(tree) is dict else Structure(type(tree), plain)
+        if isinstance(tree, slice):
+            return slice(*(self.tree(x) for x in (tree.start, tree.stop, tree.step)))
+        if isinstance(tree, tuple | list):
+            items = [self.tree(x) for x in tree]
+            return tuple(items) if isinstance(tree, tuple) else items
+        if is_dataclass(tree) and not isinstance(tree, type):
+            return Structure(type(tree), {f.name: self.tree(getattr(tree, f.name)) for f in fields(tree)})
+        return tree
+
+    def outputs(self, tree: Any, op: Op, inputs: Sequence[torch.Tensor]) -> Any:
+        """The tree of the new values that an operation's tensors get; those that are views are noted as such."""
+        tensors = [x for x in _leaves(tree) if isinstance(x, torch.Tensor)]
+        bases = [next((y for y in inputs if shares_memory(x, y)), None) for x in tensors]
+        for i, (tensor, base) in enumerate(zip(tensors, bases, strict=True)):
+            value = self.new_value(tensor)
+            if base is None:
+                self.aliases.bind(tensor, value)
+            else:
+                self.aliases.view(tensor, base, op, None if isinstance(tree, torch.Tensor) else i, value)
+        return self.tree(tree)
+
+    def _renewed(self, tree: Any) -> Any:
+        """The tree of new values for tensors that stay what they are."""
+        for tensor in _leaves(tree):
+            if isinstance(tensor, torch.Tensor):
+                self.aliases.rename(tensor, self.new_value(tensor))
+        return self.tree(tree)
+
+    # -- operations --------------------------------------------------------------------------------------------------
+
+    def function(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The user's code calls a function of torch's, or an operator."""
+        if self._hidden:
+            return func(*args, **kwargs)
+        name = function_name(func)
+        if name in SIZES:
+            self.reads_shapes = True
+        if name in READS:
+            return self._read(name, func, args, kwargs)
+        wrapped = any(isinstance(x, torch.Tensor) and is_functorch_wrapped_tensor(x) for x in _leaves((args, kwargs)))
+        if wrapped or _is_autocast() or not operators.is_known(name):
+            return func(*args, **kwargs)  # its operators are seen by the other listener
+        return self._perform(name, func, args, kwargs)
+
+    def operator(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """An operator runs that is not inside of what was written down."""
+        name = function_name(func)
+        if self._hidden or name in UNSEEN:
+            return func(*args, **kwargs)
+        if not operators.is_known(name):
+            self.refuse(f"operator {name}", "write it with other functions, or as a module of its own in Flax")
+        return self._perform(name, func, args, kwargs)
+
+    def _perform(self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with self.hiding():
+            frame = sys._getframe(3)
+            self._note_names(frame)
+            op = Op(
+                *(operators.canonical(name), self.tree(args), self.tree(kwargs), None),
+                *(torch.is_grad_enabled(), self._place(frame)),
+            )
+            tensors = [x for x in _leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+            like = operators.functional_twin(name, func, args, kwargs)
+            with self.aliases.watching(tensors) as written:
+                output = func(*args, **kwargs)
+            if written or like is not None:
+                self.scope.body.append(op)
+                self._write(op, kwargs.get("out", tensors[0]), output if like is None else like)
+                return output
+            given = {id(x): x for x in tensors}
+            output = _map_objects(lambda x: self._apart(x, given), output)
+            if not any(isinstance(x, torch.Tensor) for x in _leaves(output)):
+                return output
+            self.scope.body.append(op)
+            op.output = self.outputs(output, op, tensors)
+            return output
+
+    def _write(self, op: Op, target: Any, result: torch.Tensor | None) -> None:
+        """An operation wrote its result into a tensor, in that tensor's dtype."""
+        if not isinstance(target, torch.Tensor):
+            self.refuse(f"{op.name} with several outputs to write to", "use what it returns")
+            return
+        op.kwargs = {name: x for name, x in op.kwargs.items() if name != "out"}
+        value = self.new_value(target)
+        value.path = self._paths.get(id(target))
+        if result is None or result.dtype == target.dtype:
+            op.output = value
+        else:
+            op.output = self.new_value(result)
+            self.scope.body.append(Op("to", (op.output, target.dtype), {}, value, op.grad, op.place))
+        self.aliases.written(target, value)
+
+    def emit(self, name: str, args: tuple[Any, ...], like: Value, kwargs: Mapping[str, Any] | None = None) -> Value:
+        """An operation of our own, on values: what a view, or the array that it is a view of, has become."""
+        value = Value(like.shape, like.dtype, self.scope, path=like.path)
+        self.scope.body.append(Op(name, args, kwargs or {}, value, torch.is_grad_enabled()))
+        return value
+
+    def packed(self, name: str, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        """`pack_padded_sequence` or `pad_packed_sequence` was called."""
+        with self.hiding():
+            frame = sys._getframe(3)
+            self._note_names(frame)
+            op = Op(name, (), self.tree(arguments), None, torch.is_grad_enabled(), self._place(frame))
+            output = function(**arguments)
+            self.scope.body.append(op)
+            op.output = self.outputs(output, op, ())
+        return output
+
+    def _read(self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Numbers out of a tensor: those of constants, and of buffers of integers, are known."""
+        tensor = args[0]
+        known = not isinstance(tensor, FakeTensor) and not isinstance(tensor, torch.nn.Parameter)
+        if known and not (self._paths.get(id(tensor)) and tensor.is_floating_point()):
+            with unset_fake_temporarily(), self.hiding():
+                return func(*args, **kwargs)
+        if not known and not isinstance(tensor, FakeTensor):
+            raise Unknown(f"{name}() of the parameter {self._paths.get(id(tensor), '')!r}")
+        return func(*args, **kwargs)
+
+    def refuse(self, what: str, remedy: str) -> None:
+        """Notes what cannot be converted; the module runs on, to find the rest."""
+        self.refusals.append(Refusal(what, self.scope.path, str(self._place(sys._getframe(1)) or ""), remedy))
+
+    # -- the user's code ---------------------------------------------------------------------------------------------
+
+    def _frames(self, frame: FrameType | None) -> Iterator[FrameType]:
+        """The frames of the user's code in the module's forward, the innermost first."""
+        while frame is not None:
+            if not frame.f_code.co_filename.startswith(PLUMBING):
+                yield frame
+            elif frame.f_code.co_name == "telling":
+                return
+            frame = frame.f_back
+
+    def _place(self, frame: FrameType | None) -> Place | None:
+        for user in self._frames(frame):
+            return Place(user.f_code.co_filename, user.f_lineno, user.f_code.co_name)
+        return None
+
+    def _note_names(self, frame: FrameType | None) -> None:
+        """Notes how the local variables of the user's code call the tensors and sizes that there are."""
+        for user in reversed(list(self._frames(frame))):  # forward's own names first
+            for name, x in user.f_locals.items():
+                if isinstance(x, torch.Tensor):
+                    value = self.aliases.known(x)
+                    if value is not None:
+                        names = value.names.setdefault(self.scope, [])
+                        if name not in names:
+                            names.append(name)
+                elif isinstance(x, torch.SymInt):
+                    self.scope.sizes.setdefault(str(x.node.expr), name)
+
+
+class FunctionListener(TorchFunctionMode):
+    """Hears what functions of torch's the user's code calls."""
+
+    def __init__(self, recorder: Recorder):
+        super().__init__()
+        self._recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._recorder.function(func, args, kwargs or {})
+
+
+class DispatchListener(TorchDispatchMode):
+    """Hears what operators run."""
+
+    def __init__(self, recorder: Recorder):
+        super().__init__()
+        self._recorder = recorder
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._recorder.operator(func, args, kwargs or {})
+
+
+SIZES = {"shape", "size", "numel", "nelement", "__len__"}
+"""How code asks for sizes."""
+
+READS = {"item", "tolist", "__bool__", "__int__", "__float__", "__index__", "__complex__", "is_nonzero", "numpy"}
+"""How code asks for numbers."""
+
+UNSEEN = {"aten.lift_fresh", "aten.size", "aten.stride", "prim.device", "aten._assert_async", "aten._assert_scalar"}
+"""Operators that compute nothing."""
+
+
+def _is_autocast() -> bool:
+    return torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+
+
+def _paths(module: torch.nn.Module) -> dict[int, str]:
+    """The name of every tensor that a module holds: parameters, buffers, plain attributes."""
+    paths: dict[int, str] = {}
+    for prefix, child in module.named_modules():
+        held = {**child._parameters, **child._buffers, **vars(child)}
+        for name, x in held.items():
+            if isinstance(x, torch.Tensor):
+                paths.setdefault(id(x), f"{prefix}.{name}" if prefix else name)
+    return paths
+
+
+def _leaves(tree: Any) -> Iterator[Any]:
+    if isinstance(tree, Mapping):
+        for x in tree.values():
+            yield from _leaves(x)
+    elif isinstance(tree, tuple | list) and not isinstance(tree, torch.Size):
+        for x in tree:
+            yield from _leaves(x)
+    elif is_dataclass(tree) and not isinstance(tree, type):
+        for f in fields(tree):
+            yield from _leaves(getattr(tree, f.name))
+    else:
+        yield tree
+
+
+def function_name(func: Any) -> str:
+    """torch's name of a function, without package and class: "add", "functional.relu", "aten.add"."""
+    if isinstance(func, torch._ops.OpOverload):
+        return f"aten.{func._schema.name.partition('::')[2]}"
+    if isinstance(func, torch._ops.OpOverloadPacket):
+        return f"aten.{func.__name__}"
+    full = resolve_name(func) or f"torch.{getattr(func, '__name__', repr(func))}"
+    if full.endswith(".__get__"):
+        return full.rpartition(".")[0].rpartition(".")[2]
+    head, _, name = full.rpartition(".")
+    return f"functional.{name}" if head == "torch.nn.functional" else name

@@ -1,0 +1,197 @@
+"""How the parts of a module are built, as data: stock layers, containers, modules of the user's, arrays, and holes."""
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from jaxnets.convert import expressions as e
+from jaxnets.convert.calls import Build
+from jaxnets.convert.constants import constant
+from jaxnets.convert.source import expression as build_expression
+
+if TYPE_CHECKING:
+    from jaxnets.convert.templates import Template
+
+__all__ = ["Children", "Held", "Own", "Shared", "Slot", "node_expression"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place that differs from instance to instance: a parameter of the constructor, or a multiple of one."""
+
+    name: str
+    times: int = 1
+
+    def __repr__(self) -> str:
+        return self.name if self.times == 1 else f"{self.times} * {self.name}"
+
+
+@dataclass(frozen=True)
+class Own:
+    """A module of a class that is written out, with the constructor's arguments."""
+
+    template: "Template"
+    args: Mapping[str, Any]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Own) and self.template is other.template and dict(self.args) == dict(other.args)
+
+    def __hash__(self) -> int:
+        return hash(self.template.name)
+
+
+@dataclass(frozen=True)
+class Children:
+    """A container: Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict."""
+
+    kind: str
+    items: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A parameter or a buffer that a module of the user's holds itself.
+
+    Args:
+        kind: "Param", "Buffer" or "BatchStat".
+        shape: its sizes, ints or slots.
+        dtype: torch's dtype.
+        data: the numbers, where no checkpoint has them.
+    """
+
+    kind: str
+    shape: tuple[Any, ...]
+    dtype: torch.dtype
+    data: torch.Tensor | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Held) or (self.kind, self.shape, self.dtype) != (other.kind, other.shape, other.dtype):
+            return False
+        if self.data is None or other.data is None:
+            return self.data is other.data
+        return self.data.shape == other.data.shape and torch.equal(self.data, other.data)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.dtype))
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The same module, parameter or buffer as one that stands elsewhere."""
+
+    path: str
+
+
+def node_expression(node: Any) -> ast.expr:
+    """The expression that builds a part."""
+    if isinstance(node, Build):
+        return build_expression(node)
+    if isinstance(node, Slot):
+        return ast.parse(repr(node), mode="eval").body
+    if isinstance(node, Own):
+        return _own(node)
+    if isinstance(node, Children):
+        return _children(node)
+    if isinstance(node, Held):
+        return _held(node)
+    if isinstance(node, tuple):
+        return ast.Tuple([node_expression(x) for x in node])
+    if isinstance(node, list):
+        return ast.List([node_expression(x) for x in node])
+    if isinstance(node, np.dtype):
+        return e.dotted(f"jnp.{node.name}")
+    return e.literal(node)
+
+
+def _own(node: Own) -> ast.expr:
+    args: list[ast.expr] = []
+    kwargs: dict[str, ast.expr] = {}
+    for parameter in node.template.parameters:
+        value = node.args[parameter.name]
+        if parameter.has_default:
+            if not _same(value, parameter.default):
+                kwargs[parameter.name] = node_expression(value)
+        else:
+            args.append(node_expression(value))
+    if node.template.needs_rngs:
+        kwargs["rngs"] = e.dotted("rngs")
+    return e.call(node.template.name, *args, **kwargs)
+
+
+def _same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and bool(a == b)
+
+
+def _children(node: Children) -> ast.expr:
+    names = [name for name, _ in node.items]
+    numbered = names == [str(i) for i in range(len(names))]
+    values = [x for _, x in node.items]
+    if node.kind == "Sequential":
+        if numbered:
+            return e.call("nn.Sequential", *_repeated(values))
+        return e.call("nn.Sequential", _ordered(node))
+    if node.kind in ("ModuleList", "ParameterList") and numbered:
+        repeats = _repeated(values)
+        if len(repeats) == 1 and isinstance(repeats[0], ast.Starred):
+            return e.call(f"nn.{node.kind}", repeats[0].value)
+        return e.call(f"nn.{node.kind}", ast.List(repeats)) if values else e.call(f"nn.{node.kind}")
+    pairs = ast.Dict([e.literal(name) for name in names], [node_expression(x) for x in values])
+    return e.call(f"nn.{node.kind}", pairs)
+
+
+def _ordered(node: Children) -> ast.expr:
+    if all(name.isidentifier() for name, _ in node.items):
+        return e.call("OrderedDict", **{name: node_expression(x) for name, x in node.items})
+    return e.call("OrderedDict", ast.List([ast.Tuple([e.literal(n), node_expression(x)]) for n, x in node.items]))
+
+
+def _repeated(values: list[Any]) -> list[ast.expr]:
+    """Expressions for the values; equal ones in a row become `*(x for _ in range(n))`."""
+    result: list[ast.expr] = []
+    i = 0
+    while i < len(values):
+        j = i
+        while j < len(values) and values[j] == values[i]:
+            j += 1
+        expr = node_expression(values[i])
+        if j - i >= 3 or (j - i == 2 and isinstance(values[i], Own | Children)):
+            generator = e.template(f"(a for _ in range({j - i}))", a=expr)
+            result.append(ast.Starred(generator))
+        else:
+            result += [expr, *(node_expression(x) for x in values[i + 1 : j])]
+        i = j
+    return result
+
+
+def _held(node: Held) -> ast.expr:
+    if node.data is not None:
+        array = constant(node.data)
+        persistent = {"persistent": False}
+    else:
+        shape: Any = node.shape[0] if len(node.shape) == 1 else node.shape
+        array = e.call("jnp.zeros", node_expression(shape), node.dtype)
+        persistent = {}
+    if node.kind == "Param":
+        return e.call("nnx.Param", array)
+    if node.kind == "BatchStat":
+        return e.call("nnx.BatchStat", array)
+    return e.call("nn.Buffer", array, **persistent)
+
+
+def rebuilt(function: Callable[[Any], Any], node: Any) -> Any:
+    """The node with `function` applied to each of its parts."""
+    if isinstance(node, Build):
+        return Build(node.name, {name: rebuilt(function, x) for name, x in node.args.items()})
+    if isinstance(node, Own):
+        return Own(node.template, {name: rebuilt(function, x) for name, x in node.args.items()})
+    if isinstance(node, Children):
+        return Children(node.kind, tuple((name, rebuilt(function, x)) for name, x in node.items))
+    if isinstance(node, Held):
+        return Held(node.kind, tuple(rebuilt(function, x) for x in node.shape), node.dtype, node.data)
+    if isinstance(node, tuple):
+        return tuple(rebuilt(function, x) for x in node)
+    return function(node)

@@ -1,0 +1,190 @@
+"""What a torch function is in JAX: a table from torch's names to expressions.
+
+A function stands in one of three places. Where `jnp`, an operator or a method of arrays is exactly what torch computes, a
+rule of this room says so. What `jaxnets.functional` or `jaxnets.ops` have under torch's name is called as torch's is.
+Anything else is unknown, and is taken apart into what it is made of.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from jaxnets import functional, ops
+from jaxnets.convert import expressions as e
+from jaxnets.convert.operators import arithmetic, creation, indexing, shapes
+from jaxnets.convert.operators.rules import DROPPED, Rule
+from jaxnets.convert.trace import ModeChoice, Op
+
+if TYPE_CHECKING:
+    from jaxnets.convert.body import Body
+
+__all__ = ["canonical", "expression", "functional_twin", "is_known"]
+
+RULES: Mapping[str, Rule] = {**arithmetic.RULES, **shapes.RULES, **indexing.RULES, **creation.RULES}
+
+SPECIAL_METHODS = {
+    "__iadd__": "add_",
+    "__add__": "add",
+    "__radd__": "add",
+    "__isub__": "sub_",
+    "__sub__": "sub",
+    "__rsub__": "rsub",
+    "__imul__": "mul_",
+    "__mul__": "mul",
+    "__rmul__": "mul",
+    "__itruediv__": "div_",
+    "__idiv__": "div_",
+    "__truediv__": "div",
+    "__div__": "div",
+    "__rtruediv__": "rdiv",
+    "__rdiv__": "rdiv",
+    "__floordiv__": "floor_divide",
+    "__rfloordiv__": "rfloor_divide",
+    "__ifloordiv__": "floor_divide_",
+    "__mod__": "remainder",
+    "__imod__": "remainder_",
+    "__rmod__": "rremainder",
+    "__pow__": "pow",
+    "__ipow__": "pow_",
+    "__rpow__": "rpow",
+    "__matmul__": "matmul",
+    "__rmatmul__": "rmatmul",
+    "__neg__": "neg",
+    "__pos__": "positive",
+    "__abs__": "abs",
+    "__invert__": "bitwise_not",
+    "__and__": "bitwise_and",
+    "__rand__": "bitwise_and",
+    "__iand__": "bitwise_and_",
+    "__or__": "bitwise_or",
+    "__ror__": "bitwise_or",
+    "__ior__": "bitwise_or_",
+    "__xor__": "bitwise_xor",
+    "__rxor__": "bitwise_xor",
+    "__ixor__": "bitwise_xor_",
+    "__lshift__": "bitwise_left_shift",
+    "__rshift__": "bitwise_right_shift",
+    "__eq__": "eq",
+    "__ne__": "ne",
+    "__lt__": "lt",
+    "__le__": "le",
+    "__gt__": "gt",
+    "__ge__": "ge",
+    "true_divide": "div",
+    "true_divide_": "div_",
+    "divide": "div",
+    "divide_": "div_",
+    "multiply": "mul",
+    "multiply_": "mul_",
+    "subtract": "sub",
+    "subtract_": "sub_",
+    "negative": "neg",
+    "absolute": "abs",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "not_equal": "ne",
+}
+"""Python's operators and torch's second names, by the first."""
+
+FILLS = ("zero_", "fill_", "copy_", "uniform_", "normal_", "bernoulli_", "random_", "exponential_", "__setitem__")
+"""Functions that write, and have no twin that does not."""
+
+
+def canonical(name: str) -> str:
+    """The name that rules know: of a writing function that of its twin, of an operator that of its function."""
+    prefix, _, short = name.rpartition(".")
+    short = SPECIAL_METHODS.get(short, short)
+    if short not in FILLS and short.endswith("_") and not short.endswith("__"):
+        short = short[:-1]
+    return f"{prefix}.{short}" if prefix else short
+
+
+def is_known(name: str) -> bool:
+    """Whether a function can be said in JAX."""
+    name = canonical(name)
+    return name in RULES or _target(name) is not None
+
+
+def functional_twin(name: str, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """What a writing function would return if it did not write; None for a function that does not."""
+    short = name.rpartition(".")[2]
+    short = SPECIAL_METHODS.get(short, short)
+    if not (short.endswith("_") and not short.endswith("__")) and short not in FILLS:
+        return None
+    twin = None if short in FILLS else getattr(torch.Tensor, short[:-1], None)
+    if twin is None:
+        return args[0]
+    try:
+        return twin(*args, **kwargs)
+    except (RuntimeError, TypeError):
+        return args[0]
+
+
+def expression(body: "Body", op: Op) -> e.Expr:
+    """The expression that computes an operation."""
+    rule = RULES.get(op.name)
+    if rule is None and op.name.startswith("aten."):
+        rule = RULES.get(op.name.removeprefix("aten."))
+    if rule is not None:
+        kwargs = {("input" if name == "self" else name): x for name, x in op.kwargs.items() if name not in DROPPED}
+        found = rule(body, op, *op.args, **kwargs)
+        if found is not None:
+            return found
+    return _call(body, op)
+
+
+@cache
+def _target(name: str) -> tuple[str, Callable[..., Any]] | None:
+    """Where torch's function lies in jaxnets, by its full name there."""
+    prefix, _, short = name.rpartition(".")
+    first, second = (("F", functional), ("ops", ops))
+    if prefix != "functional":
+        first, second = second, first
+    for room, module in (first, second):
+        found = getattr(module, short, None)
+        if callable(found):
+            return f"{room}.{short}", found
+    return None
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
+
+
+def _call(body: "Body", op: Op) -> e.Expr:
+    """A call of the function in `jaxnets.functional` or `jaxnets.ops` that has torch's name."""
+    found = _target(op.name)
+    if found is None:
+        raise KeyError(op.name)
+    name, function = found
+    parameters = _parameters(function)
+    kwargs = {("input" if key == "self" else key): x for key, x in op.kwargs.items() if key not in DROPPED}
+    args = list(op.args)
+    positional = [p for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    given = dict(zip((p.name for p in positional), args, strict=False))
+    while args and len(args) <= len(positional) and _is_default(positional[len(args) - 1], args[-1]):
+        args.pop()
+    kwargs = {key: x for key, x in kwargs.items() if key not in parameters or not _is_default(parameters[key], x)}
+    named = {key: body.expr(x) for key, x in kwargs.items()}
+    if "key" in parameters and _draws({**given, **op.kwargs}):
+        named["key"] = body.key()
+    return e.call(name, *map(body.expr, args), **named)
+
+
+def _is_default(parameter: inspect.Parameter, value: Any) -> bool:
+    if parameter.name in ("inplace", "_stacklevel"):
+        return True
+    default = parameter.default
+    return default is not parameter.empty and type(default) is type(value) and default == value
+
+
+def _draws(arguments: Mapping[str, Any]) -> bool:
+    """Whether a function that can draw random numbers does."""
+    switches = [arguments[name] for name in ("training", "train", "dropout_p") if name in arguments]
+    return all(isinstance(x, ModeChoice) or bool(x) for x in switches)
