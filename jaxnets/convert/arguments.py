@@ -99,7 +99,7 @@ def _value(found: Any, layer: str, name: str) -> Any:
             return recovered(found)
         case tuple() | list():
             return tuple(_value(x, layer, name) for x in found)
-        case torch.nn.LinearCrossEntropyOptions():
+        case _ if type(found).__name__ == "LinearCrossEntropyOptions":  # newer than the oldest torch that we take
             args = {f.name: _value(getattr(found, f.name), layer, f.name) for f in fields(found)}
             return Build("LinearCrossEntropyOptions", args)
         case _ if callable(found):

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from torch.nn.modules.lazy import LazyModuleMixin
-from torch.nn.utils import parametrize
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
@@ -23,7 +23,8 @@ HARMLESS = {
     *("reset_parameters", "_reset_parameters", "_version", "__constants__", "__jit_unused_properties__"),
     *("__module__", "__doc__", "__annotations__", "__parameters__", "__orig_bases__", "__slots__"),
     *("__static_attributes__", "__firstlineno__", "__annotate__", "__annotate_func__", "__annotations_cache__"),
-    *("__dict__", "__weakref__", "__abstractmethods__", "_abc_impl"),
+    *("__dict__", "__weakref__", "__abstractmethods__", "_abc_impl", "dump_patches", "call_super_init"),
+    *("__copy__", "__deepcopy__", "__getstate__", "__reduce__", "__reduce_ex__"),
 }
 """What a subclass may have of its own and still compute the same."""
 
@@ -41,7 +42,7 @@ def class_of(module: torch.nn.Module) -> type[torch.nn.Module] | None:
     'Linear'
     """
     seen: dict[str, Any] = {}
-    for cls in parametrize.type_before_parametrizations(module).__mro__:
+    for cls in (type(module).__base__ if parametrizations(module) else type(module)).__mro__:  # type: ignore[union-attr]
         if cls in CLASSES:
             return None if _changes(module, cls, seen) else cls
         seen |= vars(cls)
@@ -51,9 +52,19 @@ def class_of(module: torch.nn.Module) -> type[torch.nn.Module] | None:
 def _changes(module: torch.nn.Module, cls: type, own: dict[str, Any]) -> bool:
     """Whether what a subclass or the object itself has of its own may change numbers."""
     held = {*module._parameters, *module._buffers, *module._modules}
-    if any(hasattr(cls, name) or name in held for name in own.keys() - HARMLESS):
+    changed = (name for name in own.keys() - HARMLESS if own[name] is not getattr(cls, name, None))
+    if any(hasattr(cls, name) or name in held for name in changed):
         return True
     return any(callable(getattr(cls, name, None)) for name in vars(module))
+
+
+def parametrizations(module: torch.nn.Module) -> dict[str, ParametrizationList]:
+    """What computes the parametrized parameters of a module; its class is one that torch made then."""
+    base, held = type(module).__base__, module._modules.get("parametrizations")
+    if base is None or type(module).__name__ != f"Parametrized{base.__name__}" or type(held) is not torch.nn.ModuleDict:
+        return {}
+    found = {name: x for name, x in held.items() if isinstance(x, ParametrizationList)}
+    return found if len(found) == len(held) else {}
 
 
 def hooks(module: torch.nn.Module) -> list[Any]:

@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from jaxnets.convert.arguments import candidates
 from jaxnets.convert.calls import Array, Build, Function, defaults, parameters
 from jaxnets.convert.errors import ConversionError
-from jaxnets.convert.kinds import NotStockError, class_of, is_plain
+from jaxnets.convert.kinds import NotStockError, class_of, is_plain, parametrizations
 from jaxnets.convert.wrappers import Tensors, tensors, wrapped, wrappers
 
 __all__ = ["Array", "Build", "Function", "build", "defaults", "is_stock", "parameters"]
@@ -82,7 +82,7 @@ def _parts(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
     """The module and all within, without parametrizations, which have been looked at."""
     yield module
     for name, child in module._modules.items():
-        if child is not None and name != "parametrizations":
+        if child is not None and not (name == "parametrizations" and parametrizations(module)):
             yield from _parts(child)
 
 
@@ -121,7 +121,7 @@ def _tree(module: torch.nn.Module, own: Tensors) -> dict[str, Any]:
     """Layers, parameters and buffers by their paths. The ones of the module itself are given."""
     tree: dict[str, Any] = {}
     for path, part in module.named_modules():
-        if "parametrizations" in path.split("."):
+        if parametrizations(module) and path.split(".")[0] == "parametrizations":
             continue
         cls = class_of(part) or type(part)
         tree[path] = cls

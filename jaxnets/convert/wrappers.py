@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.nn.utils import parametrizations
+from torch.nn.utils.parametrizations import _Orthogonal, _SpectralNorm, _WeightNorm
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from jaxnets.convert.calls import Build, defaults
-from jaxnets.convert.kinds import NotStockError, class_of, hooks, normalizing
+from jaxnets.convert.kinds import NotStockError, class_of, hooks, normalizing, parametrizations
 
 Tensors = dict[str, torch.Tensor | None]
 Wrapper = tuple[str, Mapping[str, Any]]
@@ -25,7 +25,7 @@ def wrappers(module: torch.nn.Module) -> list[Wrapper]:
             found.append(("utils.weight_norm", {"name": hook.name, "dim": _norm_axis(hook.dim)}))
         else:
             found.append(("utils.spectral_norm", _spectral(module, hook.name, hook, hook.n_power_iterations)))
-    for name, held in _parametrizations(module).items():
+    for name, held in parametrizations(module).items():
         for parametrization in held:
             find = PARAMETRIZATIONS.get(type(parametrization))
             if find is None or hooks(parametrization) or hooks(held):
@@ -49,7 +49,7 @@ def tensors(module: torch.nn.Module) -> Tensors:
                 f"{type(module).__name__}: {hook.name!r} has been normalised, but its parts are not there"
             )
         found[hook.name] = held[0]  # type: ignore[assignment]
-    for name, parametrization in _parametrizations(module).items():
+    for name, parametrization in parametrizations(module).items():
         parts = parametrization._parameters | parametrization._buffers
         found[name] = parts["original"] if parametrization.is_tensor else parts["original1"]
     return found
@@ -60,11 +60,6 @@ def wrapped(layer: Build, done: Sequence[Wrapper]) -> Build:
     for name, args in done:
         layer = Build(name, {"module": layer, **args})
     return layer
-
-
-def _parametrizations(module: torch.nn.Module) -> dict[str, ParametrizationList]:
-    held = module._modules.get("parametrizations")
-    return {} if held is None else dict(held.items())  # type: ignore[operator]
 
 
 def _norm_axis(dim: int) -> int | None:
@@ -109,7 +104,7 @@ def _orthogonal(module: torch.nn.Module, name: str, found: Any, held: Parametriz
 
 
 PARAMETRIZATIONS: dict[type, Callable[..., Wrapper]] = {
-    parametrizations._WeightNorm: _weight_norm,
-    parametrizations._SpectralNorm: _spectral_norm,
-    parametrizations._Orthogonal: _orthogonal,
+    _WeightNorm: _weight_norm,
+    _SpectralNorm: _spectral_norm,
+    _Orthogonal: _orthogonal,
 }

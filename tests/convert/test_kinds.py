@@ -66,6 +66,17 @@ class Inside(T.Conv2d):
         return super()._conv_forward(input, weight + 1, bias)
 
 
+class Parametrizations(T.Linear):
+    """Looks like what torch makes of a parametrized layer."""
+
+    def __init__(self):
+        super().__init__(2, 3)
+        self.parametrizations = T.ModuleDict({"weight": T.ModuleList()})
+
+    def forward(self, input):
+        return input
+
+
 class Called(T.Linear):
     def __call__(self, input):
         return super().__call__(input) + 1
@@ -108,6 +119,7 @@ NOT_STOCK = {
     "a module of one's own": lambda: T.Module(),
     "another forward": lambda: Forward(2, 3),
     "another method that forward calls": lambda: Inside(3, 4, 3),
+    "a part that is called as torch's are": Parametrizations,
     "another call": lambda: Called(2, 3),
     "other attributes": lambda: Attributes(2, 3),
     "another train": lambda: Frozen(3),
@@ -260,6 +272,8 @@ def test_builds_are_equal_if_they_say_the_same():
         (lambda: T.MultiheadAttention(8, 2, kdim=8, vdim=3), "kdim", None),
         (lambda: T.MultiheadAttention(8, 2, kdim=8, vdim=3), "vdim", 3),
         (lambda: T.MaxPool2d(2, 2), "stride", None),
+        (lambda: T.RNNBase("LSTM", 3, 4), "mode", "LSTM"),
+        (lambda: T.RNNCellBase(3, 4, True, 2), "num_chunks", 2),
         (lambda: T.Linear(np.int64(2), 3), "in_features", 2),
         (lambda: T.Transformer(8, 2, 1, 1, 16, custom_encoder=encoder()), "num_encoder_layers", 6),
         (lambda: T.Transformer(8, 2, 1, 1, 16, custom_encoder=encoder()), "dim_feedforward", 16),
