@@ -45,7 +45,7 @@ def class_of(module: torch.nn.Module) -> type[torch.nn.Module] | None:
     for cls in (type(module).__base__ if parametrizations(module) else type(module)).__mro__:  # type: ignore[union-attr]
         if cls in CLASSES:
             return None if _changes(module, cls, seen) else cls
-        seen |= vars(cls)
+        seen = {**vars(cls), **seen}
     return None
 
 

@@ -56,7 +56,11 @@ class Narrow(T.Conv2d):
         return Narrow(self.out_channels // 2)
 
 
-class Forward(T.Linear):
+class Same(T.Linear):
+    forward = T.Linear.forward
+
+
+class Forward(Same):
     def forward(self, input):
         return super().forward(input)
 
@@ -100,6 +104,7 @@ class Layer(T.TransformerEncoderLayer):
 STOCK = {
     "a plain layer": lambda: T.Linear(2, 3),
     "a subclass with another constructor": lambda: Narrow(4),
+    "a subclass that says what it inherits": lambda: Same(2, 3),
     "a subclass of torch's": lambda: T.modules.linear.NonDynamicallyQuantizableLinear(2, 3),
     "without data": lambda: T.Linear(2, 3, device="meta"),
     "evaluated and frozen": lambda: T.Linear(2, 3).eval().requires_grad_(False),
