@@ -5,7 +5,7 @@ Names, argument order, argument names and defaults are torch's, less `out`, `dev
 Python included. What `torch.nn.functional` holds is in `jaxnets.functional`; ATen's own names are in `aten`.
 """
 
-from jaxnets.ops import linalg
+from jaxnets.ops import fft, linalg, special
 from jaxnets.ops.aten import *
 from jaxnets.ops.aten_backward import *
 from jaxnets.ops.binary import *
@@ -16,12 +16,16 @@ from jaxnets.ops.creation import *
 from jaxnets.ops.extrema import *
 from jaxnets.ops.indexing import *
 from jaxnets.ops.joining import *
-from jaxnets.ops.linalg import cdist
+from jaxnets.ops.matrices import *
 from jaxnets.ops.products import *
 from jaxnets.ops.random import *
 from jaxnets.ops.reduction import *
 from jaxnets.ops.scan import *
 from jaxnets.ops.scattering import *
 from jaxnets.ops.shape import *
+from jaxnets.ops.signal import *
 from jaxnets.ops.sorting import *
 from jaxnets.ops.unary import *
+
+igamma = special.gammainc
+igammac = special.gammaincc

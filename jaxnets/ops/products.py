@@ -29,7 +29,6 @@ __all__ = [
     "addr",
     "baddbmm",
     "bmm",
-    "chain_matmul",
     "corrcoef",
     "cov",
     "cross",
@@ -195,13 +194,6 @@ def baddbmm(
 def addbmm(input: jax.Array, batch1: jax.Array, batch2: jax.Array, *, beta: Number = 1, alpha: Number = 1) -> jax.Array:
     """`beta * input + alpha * (sum of bmm(batch1, batch2))`."""
     return _accumulated("input", input, bmm(batch1, batch2).sum(0, dtype=jnp.asarray(batch1).dtype), beta, alpha)
-
-
-def chain_matmul(*matrices: Any) -> jax.Array:
-    """Product of matrices one after the other."""
-    given = matrices[0] if len(matrices) == 1 and check.is_sequence(matrices[0]) else matrices
-    arrays = _ranked(2, **{f"matrices[{i}]": x for i, x in enumerate(given)})
-    return jnp.linalg.multi_dot(arrays) if len(arrays) > 1 else arrays[0]
 
 
 def einsum(equation: str, *operands: Any) -> jax.Array:

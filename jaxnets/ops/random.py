@@ -22,6 +22,11 @@ from jaxnets.ops.promotion import (
 
 __all__ = [
     "bernoulli",
+    "binomial",
+    "cauchy",
+    "exponential",
+    "geometric",
+    "log_normal",
     "multinomial",
     "normal",
     "poisson",
@@ -32,6 +37,7 @@ __all__ = [
     "randn",
     "randn_like",
     "randperm",
+    "uniform",
 ]
 
 
@@ -144,3 +150,37 @@ def poisson(input: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
     """Numbers from the Poisson distribution whose rate each element says, in the dtype of `input`."""
     x = numbers("input", input, least=FLOATING, most=FLOATING)
     return jax.random.poisson(_key(key), x).astype(x.dtype)
+
+
+def uniform(input: jax.Array, from_: float = 0, to: float = 1, *, key: jax.Array | None = None) -> jax.Array:
+    """Uniform numbers between two, in the shape and dtype of `input`: what `Tensor.uniform_` fills it with."""
+    return rand_like(input, key=key) * (to - from_) + from_
+
+
+def exponential(input: jax.Array, lambd: float = 1, *, key: jax.Array | None = None) -> jax.Array:
+    """Numbers from the exponential distribution of that rate, in the shape and dtype of `input`."""
+    x = numbers("input", input, least=FLOATING, most=FLOATING)
+    return jax.random.exponential(_key(key), x.shape, x.dtype) / lambd
+
+
+def log_normal(input: jax.Array, mean: float = 1, std: float = 2, *, key: jax.Array | None = None) -> jax.Array:
+    """`exp` of normal numbers, in the shape and dtype of `input`."""
+    return jnp.exp(randn_like(input, key=key) * std + mean)
+
+
+def cauchy(input: jax.Array, median: float = 0, sigma: float = 1, *, key: jax.Array | None = None) -> jax.Array:
+    """Numbers from the Cauchy distribution, in the shape and dtype of `input`."""
+    x = numbers("input", input, least=FLOATING, most=FLOATING)
+    return median + sigma * jax.random.cauchy(_key(key), x.shape, x.dtype)
+
+
+def geometric(input: jax.Array, p: float, *, key: jax.Array | None = None) -> jax.Array:
+    """How many tries of probability `p` until one succeeds, in the shape and dtype of `input`."""
+    x = check.array("input", input)
+    return jax.random.geometric(_key(key), check.probability("p", p), x.shape).astype(x.dtype)
+
+
+def binomial(count: jax.Array, prob: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
+    """How many of `count` tries of probability `prob` succeed, in the dtype of `count`."""
+    n, p = together(count=count, prob=prob)
+    return jax.random.binomial(_key(key), numbers("count", n, least=FLOATING), p).astype(n.dtype)

@@ -133,6 +133,13 @@ def _round(x: jax.Array) -> jax.Array:
     return lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN)
 
 
+def _lgamma(x: jax.Array) -> jax.Array:
+    """With the derivative of torch, of which JAX's is inexact below 0."""
+    value = jax.custom_jvp(jsp.gammaln)
+    value.defjvp(lambda primals, tangents: (value(*primals), _polygamma(0, *primals) * tangents[0]))
+    return value(x)
+
+
 acos = arccos = floating("acos", jnp.arccos, "Angle whose cosine is `input`, NaN outside [-1, 1].")
 acosh = arccosh = floating("acosh", jnp.arccosh, "Inverse hyperbolic cosine, NaN below 1.")
 asin = arcsin = floating("asin", jnp.arcsin, "Angle whose sine is `input`, NaN outside [-1, 1].")
@@ -142,7 +149,9 @@ atanh = arctanh = floating("atanh", jnp.arctanh, "Inverse hyperbolic tangent, Na
 cos = floating("cos", jnp.cos, "Cosine of an angle in radians.")
 cosh = floating("cosh", jnp.cosh, "Hyperbolic cosine.")
 deg2rad = floating("deg2rad", lambda x: x * (math.pi / 180), "Degrees as radians.", FLOATING)
-digamma = floating("digamma", jsp.digamma, "Derivative of the logarithm of the gamma function.", FLOATING)
+digamma = floating(
+    "digamma", lambda x: _polygamma(0, x), "Derivative of the logarithm of the gamma function.", FLOATING
+)
 erf = floating("erf", jsp.erf, "Error function.", FLOATING)
 erfc = floating("erfc", jsp.erfc, "`1 - erf(x)`, exact where it is small.", FLOATING)
 erfinv = floating("erfinv", jsp.erfinv, "Inverse of the error function, NaN outside [-1, 1].", FLOATING)
@@ -150,7 +159,7 @@ exp = floating("exp", jnp.exp, "`e` to the power of `input`.")
 exp2 = floating("exp2", jnp.exp2, "2 to the power of `input`.")
 expm1 = floating("expm1", jnp.expm1, "`exp(x) - 1`, exact near 0.")
 i0 = floating("i0", jsp.i0, "Modified Bessel function of the first kind, order 0.", FLOATING)
-lgamma = floating("lgamma", jsp.gammaln, "Logarithm of the absolute value of the gamma function.", FLOATING)
+lgamma = floating("lgamma", _lgamma, "Logarithm of the absolute value of the gamma function.", FLOATING)
 log = floating("log", jnp.log, "Natural logarithm: -inf at 0, NaN below.")
 log10 = floating("log10", jnp.log10, "Logarithm to the base 10.")
 log1p = floating("log1p", jnp.log1p, "`log(1 + x)`, exact near 0.")
@@ -267,16 +276,17 @@ def logit(input: jax.Array, eps: float | None = None) -> jax.Array:
 def polygamma(n: int, input: jax.Array) -> jax.Array:
     """The `n`-th derivative of `digamma`."""
     x = numbers("input", input, least=BOOL, most=FLOATING)
-    if check.integer("n", n, least=0) == 0:
-        return digamma(x)
+    check.integer("n", n, least=0)
     return in_float32(lambda x: _polygamma(n, x), x)
 
 
 def _polygamma(n: int, x: jax.Array) -> jax.Array:
-    """By the Hurwitz zeta function, whose derivative in `x` is the next polygamma."""
+    """By the Hurwitz zeta function; the derivative is the next polygamma."""
 
     @jax.custom_jvp
     def value(x: jax.Array) -> jax.Array:
+        if n == 0:
+            return jsp.digamma(x)
         sign = -1.0 if n % 2 == 0 else 1.0
         right = jnp.where(x < 0, 1 - x, x)
         found = sign * math.gamma(n + 1) * jsp.zeta(jnp.full_like(x, n + 1), right)
@@ -299,7 +309,7 @@ def mvlgamma(input: jax.Array, p: int) -> jax.Array:
     def value(x: jax.Array) -> jax.Array:
         total = jnp.full_like(x, p * (p - 1) / 4 * math.log(math.pi))
         for j in range(p):
-            total = total + jsp.gammaln(x - j / 2)
+            total = total + _lgamma(x - j / 2)
         return total
 
     return in_float32(value, x)
