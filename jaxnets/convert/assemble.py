@@ -15,13 +15,14 @@ import torch
 
 from jaxnets.convert import expressions as e
 from jaxnets.convert.body import Body, Method
+from jaxnets.convert.capture import BATCH
 from jaxnets.convert.constants import constant
 from jaxnets.convert.errors import ConversionError
 from jaxnets.convert.merge import merged
-from jaxnets.convert.nodes import Children, Held, Own, Shared, node_expression
+from jaxnets.convert.nodes import Children, Held, Own, Shared, Slot, node_expression, ordered
 from jaxnets.convert.stock import build, is_stock
 from jaxnets.convert.templates import Instance, Template, template
-from jaxnets.convert.trace import Call, Structure, Value, tree_values
+from jaxnets.convert.trace import Call, Value, has_arrays
 
 __all__ = ["Assembler"]
 
@@ -41,9 +42,19 @@ class Assembler:
         module: the root.
         training, evaluation: the calls of the root; None for a module of stock layers alone.
         checks_shapes: whether the shapes of the inputs are part of what was looked at.
+        dynamic: whether the batch may be of any size.
     """
 
-    def __init__(self, module: torch.nn.Module, training: Call | None, evaluation: Call | None, checks_shapes: bool):
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        training: Call | None = None,
+        evaluation: Call | None = None,
+        *,
+        checks_shapes: bool = False,
+        dynamic: bool = False,
+    ):
+        self.dynamic = dynamic
         self.module = module
         self.modules = dict(module.named_modules())
         self.checks_shapes = checks_shapes
@@ -135,7 +146,7 @@ class Assembler:
                     if call is not None and not call.leaf:
                         names = self._inputs.setdefault(type(call.module), [])
                         for name, x in call.arguments.items():
-                            if name not in names and any(True for _ in tree_values(x)):
+                            if name not in names and has_arrays(x):
                                 names.append(name)
         root = self._node("")
         classes = [_class(t, self) for t in self.templates]
@@ -185,6 +196,12 @@ class Assembler:
         if issubclass(cls, torch.nn.Sequential | torch.nn.ModuleList | torch.nn.ModuleDict):
             base = f"nn.{next(k for c, k in CONTAINERS.items() if issubclass(cls, c))}"
         name = self._class_name(cls)
+        if base == "nn.Sequential" and cls.forward is torch.nn.Sequential.forward and _differ_much(instances):
+            found = Template(name, base, f"{cls.__module__}.{cls.__qualname__}", is_open=True)
+            self.templates.append(found)
+            for x in instances:
+                self._nodes[x.path] = Own(found, x.parts)
+            return
         found, arguments = template(name, base, f"{cls.__module__}.{cls.__qualname__}", instances)
         methods = [m for p in paths if (m := self._methods.get(p))]
         found.uses_mode = any(m.uses_mode for m in methods)
@@ -223,7 +240,8 @@ class Assembler:
         for name, child in module._modules.items():
             parts[name] = self._child(_join(path, name), child)
         method = self._method(path)
-        return Instance(path, module, parts, None if method is None else method.statements)
+        numbers = {k: v for pair in self.calls.get(path, []) for c in pair if c is not None for k, v in c.numbers.items()}
+        return Instance(path, module, parts, None if method is None else method.statements, numbers)
 
     def _method(self, path: str) -> Method | None:
         pairs = self.calls.get(path, [])
@@ -260,10 +278,10 @@ class Assembler:
         kinds = inspect.signature(type(call.module).forward).parameters
         for name, x in call.arguments.items():
             variadic = name in kinds and kinds[name].kind is inspect.Parameter.VAR_POSITIONAL
-            if not any(True for _ in tree_values(x)) and not variadic and _is_literal(x):
+            if not has_arrays(x) and not variadic and _is_literal(x):
                 checks.append(ast.Expr(e.call("check.unchanged", name, ast.Name(name), x)))
             elif isinstance(x, Value) and self.checks_shapes:
-                shape = tuple(size if isinstance(size, int) else None for size in x.shape)
+                shape = tuple(None if self.dynamic and size % BATCH == 0 else size for size in x.shape)
                 if any(size is not None for size in shape):
                     checks.append(ast.Expr(e.call("check.shape", name, ast.Name(name), shape)))
         method.statements = [*checks, *method.statements]
@@ -280,7 +298,7 @@ class Assembler:
         for name in self._inputs[cls]:
             xs = [c.arguments.get(name) for c in calls]
             args.append(ast.arg(name, e.dotted("jax.Array") if isinstance(xs[0], Value) else None))
-            if defaults or any(not any(True for _ in tree_values(x)) for x in xs):
+            if defaults or any(not has_arrays(x) for x in xs):
                 defaults.append(ast.Constant(None))
         return args, defaults
 
@@ -302,6 +320,13 @@ def _by_path(
         n = max(len(a), len(b))
         result[path] = list(zip([*a, *[None] * (n - len(a))], [*b, *[None] * (n - len(b))], strict=True))
     return result
+
+
+def _differ_much(instances: Sequence[Instance]) -> bool:
+    """Whether modules of one class hold so different children that they are better given to the constructor."""
+    sizes = {len(x.parts) for x in instances}
+    numbered = all(list(x.parts) == [str(i) for i in range(len(x.parts))] for x in instances)
+    return max(sizes) - min(sizes) > 1 or (len({tuple(x.parts) for x in instances}) > 1 and not numbered)
 
 
 def _is_chain(module: torch.nn.Sequential) -> bool:
@@ -379,11 +404,16 @@ def _constructor(found: Template) -> ast.stmt | None:
     body: list[ast.stmt] = []
     names = {p.name for p in found.parameters}
     if found.base == "nn.Sequential":
-        children = {n: x for n, x in found.parts.items()}
-        if list(children) == [str(i) for i in range(len(children))]:
+        children = found.parts
+        optional = [isinstance(x, Slot) and any(y is None for y in _values(found, x)) for x in children.values()]
+        if any(optional):
+            every = ast.List([node_expression(x) for x in children.values()])
+            body.append(ast.parse("super().__init__(*[layer for layer in [] if layer is not None])").body[0])
+            body[0].value.args[0].value.generators[0].iter = every  # type: ignore[attr-defined]
+        elif list(children) == [str(i) for i in range(len(children))]:
             body.append(ast.Expr(e.call("super().__init__", *map(node_expression, children.values()))))
         else:
-            named = e.call("OrderedDict", **{n: node_expression(x) for n, x in children.items()})
+            named = ordered({n: node_expression(x) for n, x in children.items()})
             body.append(ast.Expr(e.call("super().__init__", named)))
         body[0].value.func = ast.parse("super().__init__", mode="eval").body  # type: ignore[attr-defined]
     else:
@@ -415,6 +445,10 @@ def _constructor(found: Template) -> ast.stmt | None:
         defaults=[node_expression(p.default) for p in optional],
     )
     return ast.FunctionDef("__init__", arguments, body or [ast.Pass()], [])
+
+
+def _values(found: Template, slot: Slot) -> list[Any]:
+    return next((p.values for p in found.parameters if p.name == slot.name), [])
 
 
 def _annotation(parameter: Any) -> ast.expr | None:

@@ -12,13 +12,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import sympy
 import torch
-from torch.utils._sympy.printers import PythonPrinter
 
 from jaxnets.convert import expressions as e
 from jaxnets.convert import operators
-from jaxnets.convert.trace import Call, Item, ModeChoice, Op, Structure, Value, tree_leaves, tree_values
+from jaxnets.convert.capture import BATCH
+from jaxnets.convert.sizes import Axis, Size
+from jaxnets.convert.trace import (
+    Call,
+    Item,
+    ModeChoice,
+    Op,
+    Structure,
+    Value,
+    has_arrays,
+    tree_leaves,
+    tree_values,
+)
 
 __all__ = ["Body", "Method", "Surroundings"]
 
@@ -31,6 +41,8 @@ TAKEN = frozenset({*keyword.kwlist, *dir(builtins), "self", "F", "nn", "nnx", "j
 
 class Surroundings(Protocol):
     """What a body needs to know of the modules around it."""
+
+    dynamic: bool
 
     def member(self, scope: str, path: str) -> e.Expr:
         """How the module `scope` reaches the module, parameter or buffer `path`."""
@@ -88,9 +100,11 @@ class Body:
     def _start(self) -> None:
         self.method = Method()
         self._forms: dict[Value, e.Expr] = {}
-        self._holders: dict[int, tuple[str, list[Value]]] = {}
+        self._holders: dict[int, tuple[str, list[Any]]] = {}
         self._texts: Counter[Value] = Counter()
         self._available: list[tuple[Value, e.Expr]] = []
+        self._size_forms: dict[int, e.Expr] = {}
+        self._new_sizes: list[ast.stmt] = []
         self._preferred: dict[str, list[str]] = {}
         self._producers: dict[Value, Item] = {v: item for item in self.call.body for v in tree_values(item.output)}
         self._live = self._alive()
@@ -135,17 +149,17 @@ class Body:
             return self._value(x)
         if isinstance(x, ModeChoice):
             return self._mode(x)
-        if isinstance(x, torch.SymInt):
-            return self._size(x.node.expr)
-        if isinstance(x, torch.SymFloat | torch.SymBool):
-            return self._size(x.node.expr)
+        if isinstance(x, Size):
+            return self._size(x)
+        if self.is_batch(x):
+            return self._measured(x)
         if isinstance(x, Structure):
             whole = self._whole(x)
             return whole or self.around.structure(x.kind, {name: self.expr(y) for name, y in x.fields.items()})
         if isinstance(x, list):
-            return ast.List([self.expr(y) for y in x])
+            return self._whole(x) or ast.List([self.expr(y) for y in x])
         if isinstance(x, tuple):
-            return ast.Tuple([self.expr(y) for y in x])
+            return self._whole(x) or ast.Tuple([self.expr(y) for y in x])
         if isinstance(x, Mapping):
             return self._whole(x) or ast.Dict([e.literal(key) for key in x], [self.expr(y) for y in x.values()])
         if isinstance(x, slice):
@@ -186,7 +200,7 @@ class Body:
             if name not in item.arguments:
                 continue
             x = item.arguments[name]
-            if not any(True for _ in tree_values(x)):  # what is no array is part of the conversion
+            if not has_arrays(x):  # what is no array is part of the conversion
                 continue
             skipped = len(args) < list(self.around.parameters(item)).index(name)
             if skipped:
@@ -213,9 +227,9 @@ class Body:
 
     def _whole(self, tree: Any) -> e.Expr | None:
         """The name of a structure, where the tree is all of it."""
-        leaves = list(tree_values(tree))
-        for name, values in self._holders.values():
-            if leaves and leaves == values:
+        leaves = list(tree_leaves(tree))
+        for name, held in self._holders.values():
+            if leaves and len(leaves) == len(held) and all(a is b for a, b in zip(leaves, held, strict=True)):
                 return ast.Name(name)
         return None
 
@@ -226,12 +240,14 @@ class Body:
 
     # -- sizes -------------------------------------------------------------------------------------------------------
 
+    def is_batch(self, x: Any) -> bool:
+        """Whether an int is a multiple of the batch."""
+        return self.around.dynamic and isinstance(x, int) and x > 0 and int.__mod__(x, BATCH) == 0
+
     def size(self, value: Value, axis: int) -> e.Expr:
         """The size of an axis: a number, or `x.shape[axis]`."""
         size = value.shape[axis]
-        if isinstance(size, int):
-            return e.literal(size)
-        return self._size(size.node.expr)
+        return self._measured(size) if self.is_batch(size) else e.literal(size)
 
     def sizes(self, shape: Sequence[Any]) -> e.Expr:
         """A shape."""
@@ -239,46 +255,60 @@ class Body:
 
     def shape(self, value: Value) -> e.Expr:
         """The shape of a value."""
-        if all(isinstance(x, int) for x in value.shape):
-            return e.literal(tuple(value.shape))
         return self.sizes(value.shape)
 
-    def _size(self, expr: sympy.Expr) -> e.Expr:
-        if expr.is_number:
-            return e.literal(int(expr) if expr.is_integer else float(expr))
-        if str(expr) in self.call.sizes and not expr.is_Symbol:
-            pass
-        found = self._measured(expr)
-        if found is not None:
-            return found
-        parts = {str(s): self._symbol(s) for s in expr.free_symbols}
-        return e.template(PythonPrinter().doprint(expr), **parts)
+    def _size(self, size: Size) -> e.Expr:
+        """A size: by its name, if the user's code has one for it."""
+        if id(size) in self._size_forms:
+            return self._size_forms[id(size)]
+        expr = self._size_read(size)
+        known = self.call.sizes.get(id(size))
+        if known is None or isinstance(expr, ast.Constant):
+            return expr
+        placeholder = f"{MARK}{len(self._preferred)}"
+        self._preferred[placeholder] = [known[1]]
+        self._size_forms[id(size)] = ast.Name(placeholder)
+        self._new_sizes.append(ast.Assign([ast.Name(placeholder)], expr))
+        return self._size_forms[id(size)]
 
-    def _measured(self, expr: sympy.Expr) -> e.Expr | None:
-        """An axis of that size, of what got a name last."""
-        for value, form in reversed(self._available):
-            for axis, size in enumerate(value.shape):
-                if not isinstance(size, int) and size.node.expr == expr:
-                    self._texts[value] += 1
-                    return e.subscript(ast.Attribute(form, "shape"), axis)
-        return None
-
-    def _symbol(self, symbol: sympy.Symbol) -> e.Expr:
-        found = self._measured(symbol)
-        if found is not None:
-            return found
-        for value, form in reversed(self._available):
-            for axis, size in enumerate(value.shape):
-                if not isinstance(size, int):
-                    times = size.node.expr / symbol
-                    if times.is_Integer:
-                        shape = e.subscript(ast.Attribute(form, "shape"), axis)
-                        return e.binary(shape, "//", e.literal(int(times)))
-        for value in self._producers:
-            if value not in self._named and any(not isinstance(s, int) for s in value.shape):
+    def _size_read(self, size: Size) -> e.Expr:
+        """How a size was read, or computed."""
+        if isinstance(size.how, Axis):
+            value, axis = size.how
+            if value in self._forms:
+                self._texts[value] += 1
+                return e.subscript(ast.Attribute(self._forms[value], "shape"), axis)
+            if value.path is not None or value.data is not None:
+                return e.literal(size)
+            if self._producers.get(value) in self._live and value not in self._named:
                 self._forced.add(value)
                 raise Again
-        raise KeyError(f"no array has the size {symbol}")
+            return self._measured(size) if self.is_batch(size) else e.literal(size)
+        operands = [self.expr(x) for x in size.how.operands]
+        if all(isinstance(x, ast.Constant) for x in operands):
+            return e.literal(size)
+        return e.unary("-", operands[0]) if len(operands) == 1 else e.binary(operands[0], size.how.operator, operands[1])
+
+    def _measured(self, size: int) -> e.Expr:
+        """A multiple of the batch, by an axis of what got a name last."""
+        size = int.__add__(size, 0)
+        for wanted in (size, BATCH):
+            for value, form in reversed(self._available):
+                if wanted in value.shape:
+                    self._texts[value] += 1
+                    expr = e.subscript(ast.Attribute(form, "shape"), list(value.shape).index(wanted))
+                    return expr if wanted == size else e.binary(e.literal(size // BATCH), "*", expr)
+        for value, form in reversed(self._available):
+            for axis, n in enumerate(value.shape):
+                if self.is_batch(n):
+                    self._texts[value] += 1
+                    expr = e.binary(e.subscript(ast.Attribute(form, "shape"), axis), "//", e.literal(n // BATCH))
+                    return expr if size == BATCH else e.binary(e.literal(size // BATCH), "*", expr)
+        for value, item in self._producers.items():
+            if value not in self._named and item in self._live and any(map(self.is_batch, value.shape)):
+                self._forced.add(value)
+                raise Again
+        raise KeyError("no array has the batch")
 
     # -- statements --------------------------------------------------------------------------------------------------
 
@@ -292,11 +322,14 @@ class Body:
                 continue
             self._grad = item.grad
             expr = self._computed(item)
+            statements += self._new_sizes
+            self._new_sizes = []
             if self.call.grad and not item.grad and any(v.dtype.is_floating_point for v in tree_values(item.output)):
                 expr = self._stopped(item, expr)
             statements.append(self._statement(item, expr))
         self._grad = self.call.grad
-        statements.append(ast.Return(self.expr(self.call.returned)))
+        returned = self.expr(self.call.returned)
+        statements += [*self._new_sizes, ast.Return(returned)]
         self.method.statements = _Namer(self, statements).named()
         return self.method
 
@@ -304,15 +337,14 @@ class Body:
         placeholder = f"{MARK}{name}"
         self._preferred[placeholder] = [name]
         self._reach(ast.Name(placeholder), tree)
-        if not isinstance(tree, Value) and not isinstance(tree, tuple | list):
+        if not isinstance(tree, Value):
             self._hold(placeholder, tree)
         if isinstance(tree, Value):
             self._preferred[placeholder] = [name, *(n for n in tree.names.get(self.call, ()) if n != name)]
 
     def _hold(self, placeholder: str, tree: Any) -> None:
-        values = list(tree_values(tree))
-        if values:
-            self._holders[len(self._holders)] = placeholder, values
+        if has_arrays(tree):
+            self._holders[len(self._holders)] = placeholder, list(tree_leaves(tree))
 
     def _reach(self, form: e.Expr, tree: Any) -> None:
         """Notes how each value of a tree is reached from an expression for the tree."""
@@ -320,6 +352,8 @@ class Body:
             if tree not in self._forms:
                 self._forms[tree] = form
                 self._available.append((tree, form))
+        elif isinstance(tree, Size):
+            self._size_forms[id(tree)] = form
         elif isinstance(tree, Structure):
             for key, x in tree.fields.items():
                 by_key = issubclass(tree.kind, Mapping)

@@ -6,7 +6,9 @@ whatever else happens (scripted functions, `vmap`, functions that are not known)
 """
 
 import copy
+import functools
 import inspect
+import operator
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +21,7 @@ from typing import Any
 
 import torch
 from torch._C._functorch import is_functorch_wrapped_tensor
-from torch._dynamo.source import ConstantSource
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
-from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 from torch.nn.utils import rnn
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -29,13 +29,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from jaxnets.convert import operators, packing
 from jaxnets.convert.aliasing import Aliases, shares_memory
 from jaxnets.convert.errors import Refusal
+from jaxnets.convert.sizes import Axis, Size
 from jaxnets.convert.stock import is_stock
 from jaxnets.convert.trace import Call, Op, Place, Structure, Value
 
-__all__ = ["Trace", "capture"]
+__all__ = ["BATCH", "Trace", "capture"]
 
-BATCH = 101
-"""The size that a batch has while a module is looked at: a prime, equal to no other size by chance."""
+BATCH = 1009
+"""The size that a batch has while a module is looked at: a prime, so that its multiples are known for what they are."""
 
 PLUMBING = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}", "<@")
 """Files whose frames are not the user's code."""
@@ -51,15 +52,13 @@ class Trace:
 
     Args:
         root: the call of the module.
-        inputs: the tensors of the arguments, as values.
-        sizes: torch's environment of symbolic sizes.
         refusals: what cannot be converted.
+        decides: whether the code decided something by the sizes of its arrays.
     """
 
     root: Call
-    shapes: ShapeEnv
     refusals: list[Refusal] = field(default_factory=list)
-    reads_shapes: bool = False
+    decides: bool = False
 
 
 def capture(
@@ -74,15 +73,21 @@ def capture(
         train: whether the whole module is in training mode.
         dynamic: which of the tensors among the arguments have a batch of any size as their first axis.
     """
-    shapes = ShapeEnv(specialize_zero_one=False, duck_shape=False)
-    fake = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True)
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
     inside = _copy(module)
     inside.train(train)
-    recorder = Recorder(inside, fake)
-    given_args, given_kwargs = _faked((tuple(args), dict(kwargs)), fake, shapes, dynamic)
+    recorder = Recorder(inside, fake, _batch((args, kwargs), dynamic))
+    given_args, given_kwargs = _faked((tuple(args), dict(kwargs)), fake, dynamic)
     with packing.intercepted(recorder.packed), recorder.listening():
         inside(*given_args, **given_kwargs)
-    return Trace(recorder.root, shapes, recorder.refusals, recorder.reads_shapes)
+    recorder.end()
+    return Trace(recorder.root, recorder.refusals, recorder.decides)
+
+
+def _batch(tree: Any, dynamic: set[int]) -> int | None:
+    """The batch of the arguments, where it may be of any size."""
+    tensors = [x for x in _leaves(tree) if isinstance(x, torch.Tensor)]
+    return tensors[min(dynamic)].shape[0] if dynamic else None
 
 
 def _copy(module: torch.nn.Module) -> torch.nn.Module:
@@ -95,18 +100,14 @@ def _copy(module: torch.nn.Module) -> torch.nn.Module:
     return copy.deepcopy(module, memo)
 
 
-def _faked(tree: Any, fake: FakeTensorMode, shapes: ShapeEnv, dynamic: set[int]) -> Any:
-    """The arguments with tensors that have no data; a symbol for each batch, which what is done with them may unite."""
+def _faked(tree: Any, fake: FakeTensorMode, dynamic: set[int]) -> Any:
+    """The arguments with tensors that have no data, and with `BATCH` in the place of the batch."""
     count = iter(range(sys.maxsize))
 
     def make(x: Any) -> Any:
         if not isinstance(x, torch.Tensor):
             return x
-        index, sizes = next(count), list(x.shape)
-        if index in dynamic:
-            source = ConstantSource(f"batch{index}")
-            symbol = shapes.create_symbol(BATCH, source, DimDynamic.DYNAMIC, None)
-            sizes[0] = shapes.create_symintnode(symbol, hint=BATCH, source=source)
+        sizes = (BATCH, *x.shape[1:]) if next(count) in dynamic else x.shape
         with fake:
             return torch.empty(sizes, dtype=x.dtype)
 
@@ -130,15 +131,17 @@ class Recorder:
     Args:
         module: the module that will run.
         fake: torch's mode of tensors without data.
+        batch: the size of the batch that `BATCH` stands for.
     """
 
-    def __init__(self, module: torch.nn.Module, fake: FakeTensorMode):
-        self.module, self.fake = module, fake
+    def __init__(self, module: torch.nn.Module, fake: FakeTensorMode, batch: int | None):
+        self.module, self.fake, self.batch = module, fake, batch
         self.aliases = Aliases(self)
         self.root: Call = Call("", module, False)
         self.stack: list[Call] = []
         self.refusals: list[Refusal] = []
-        self.reads_shapes = False
+        self.decides = False
+        self._over = False
         self._hidden = 0  # above 0 nothing is written down: what runs is inside of what was
         self._paths = _paths(module)
 
@@ -157,6 +160,10 @@ class Recorder:
         finally:
             for module in modules.values():
                 vars(module).pop("forward", None)
+
+    def end(self) -> None:
+        """From here on sizes are looked at to write source."""
+        self._over = True
 
     @contextmanager
     def hiding(self) -> Iterator[None]:
@@ -311,7 +318,7 @@ class Recorder:
             return func(*args, **kwargs)
         name = function_name(func)
         if name in SIZES:
-            self.reads_shapes = True
+            return self._sizes(name, args, kwargs, func(*args, **kwargs))
         if name in READS:
             return self._read(name, func, args, kwargs)
         wrapped = any(isinstance(x, torch.Tensor) and is_functorch_wrapped_tensor(x) for x in _leaves((args, kwargs)))
@@ -395,6 +402,29 @@ class Recorder:
             raise Unknown(f"{name}() of the parameter {self._paths.get(id(tensor), '')!r}")
         return func(*args, **kwargs)
 
+    def _sizes(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], found: Any) -> Any:
+        """Sizes that know where they come from."""
+        tensor = args[0]
+        with self.hiding():
+            value = self.aliases.value(tensor)
+        axes = [Size(n, Axis(value, i), self._decided) for i, n in enumerate(tensor.shape)]
+        if isinstance(found, torch.Size):
+            return torch.Size(axes)
+        if name == "size":
+            return axes[args[1] if len(args) > 1 else kwargs["dim"]]
+        return functools.reduce(operator.mul, axes, 1) if name in ("numel", "nelement") else found
+
+    def _decided(self, compare: Any = None, *operands: Any) -> None:
+        """Code decides by sizes: what it does holds for these, and for every batch only if it does for this one."""
+        if self._over:
+            return
+        plain = [int.__add__(x, 0) if isinstance(x, Size) else x for x in operands]
+        real = [x // BATCH * self.batch if self.batch and _has_batch(x) else x for x in plain]
+        if plain == real:
+            self.decides = True
+        elif compare(*plain) != compare(*real):
+            raise Unknown("what the code does depends on the size of the batch")
+
     def refuse(self, what: str, remedy: str) -> None:
         """Notes what cannot be converted; the module runs on, to find the rest."""
         self.refusals.append(Refusal(what, self.scope.path, str(self._place(sys._getframe(1)) or ""), remedy))
@@ -425,8 +455,10 @@ class Recorder:
                         names = value.names.setdefault(self.scope, [])
                         if name not in names:
                             names.append(name)
-                elif isinstance(x, torch.SymInt):
-                    self.scope.sizes.setdefault(str(x.node.expr), name)
+                elif isinstance(x, Size):
+                    self.scope.sizes.setdefault(id(x), (x, name))
+                elif isinstance(x, float | int) and not isinstance(x, bool):
+                    self.scope.numbers.setdefault(x, name)
 
 
 class FunctionListener(TorchFunctionMode):
@@ -459,6 +491,10 @@ READS = {"item", "tolist", "__bool__", "__int__", "__float__", "__index__", "__c
 
 UNSEEN = {"aten.lift_fresh", "aten.size", "aten.stride", "prim.device", "aten._assert_async", "aten._assert_scalar"}
 """Operators that compute nothing."""
+
+
+def _has_batch(x: Any) -> bool:
+    return isinstance(x, int) and x > 0 and x % BATCH == 0
 
 
 def _is_autocast() -> bool:

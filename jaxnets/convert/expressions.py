@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from jaxnets.convert.sizes import Size
+
 __all__ = ["call", "dotted", "dtype", "literal", "method", "template", "unparse"]
 
 Expr = ast.expr
@@ -87,6 +89,8 @@ def literal(value: Any) -> Expr:
         return dtype(value)
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, Size):
+        value = int.__add__(value, 0)
     if isinstance(value, float) and not math.isfinite(value):
         return dotted("jnp.nan") if math.isnan(value) else _signed(dotted("jnp.inf"), value < 0)
     if isinstance(value, int | float) and not isinstance(value, bool):

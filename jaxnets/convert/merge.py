@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from jaxnets.convert.sizes import Size
 from jaxnets.convert.trace import Call, Item, ModeChoice, Op, Structure, Value, tree_values
 
 __all__ = ["merged"]
@@ -84,8 +85,8 @@ def _same(a: Any, b: Any, pairs: dict[Value, Value], new: bool) -> Any:
         return type(a)(_same(x, y, pairs, new) for x, y in zip(a, b, strict=True))
     if any(True for _ in tree_values((a, b))):
         raise Different
-    if isinstance(a, torch.SymInt | torch.SymFloat | torch.SymBool) or isinstance(b, torch.SymInt):
-        if str(a) != str(b):
+    if isinstance(a, Size) or isinstance(b, Size):
+        if not isinstance(b, int) or not int.__eq__(a, b):
             raise Different
         return a
     if type(a) is type(b) and _equal(a, b):

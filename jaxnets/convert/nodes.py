@@ -1,6 +1,7 @@
 """How the parts of a module are built, as data: stock layers, containers, modules of the user's, arrays, and holes."""
 
 import ast
+import keyword
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,8 @@ def node_expression(node: Any) -> ast.expr:
 
 
 def _own(node: Own) -> ast.expr:
+    if node.template.is_open:
+        return _sequential(node.template.name, dict(node.args))
     args: list[ast.expr] = []
     kwargs: dict[str, ast.expr] = {}
     for parameter in node.template.parameters:
@@ -131,9 +134,7 @@ def _children(node: Children) -> ast.expr:
     numbered = names == [str(i) for i in range(len(names))]
     values = [x for _, x in node.items]
     if node.kind == "Sequential":
-        if numbered:
-            return e.call("nn.Sequential", *_repeated(values))
-        return e.call("nn.Sequential", _ordered(node))
+        return _sequential("nn.Sequential", dict(node.items))
     if node.kind in ("ModuleList", "ParameterList") and numbered:
         repeats = _repeated(values)
         if len(repeats) == 1 and isinstance(repeats[0], ast.Starred):
@@ -143,10 +144,17 @@ def _children(node: Children) -> ast.expr:
     return e.call(f"nn.{node.kind}", pairs)
 
 
-def _ordered(node: Children) -> ast.expr:
-    if all(name.isidentifier() for name, _ in node.items):
-        return e.call("OrderedDict", **{name: node_expression(x) for name, x in node.items})
-    return e.call("OrderedDict", ast.List([ast.Tuple([e.literal(n), node_expression(x)]) for n, x in node.items]))
+def _sequential(function: str, items: Mapping[str, Any]) -> ast.expr:
+    if list(items) == [str(i) for i in range(len(items))]:
+        return e.call(function, *_repeated(list(items.values())))
+    return e.call(function, ordered({name: node_expression(x) for name, x in items.items()}))
+
+
+def ordered(items: Mapping[str, ast.expr]) -> ast.expr:
+    """`OrderedDict(name=..., ...)`, or of a dict where a name is no Python name."""
+    if all(name.isidentifier() and not keyword.iskeyword(name) for name in items):
+        return e.call("OrderedDict", **items)
+    return e.call("OrderedDict", ast.Dict([e.literal(name) for name in items], list(items.values())))
 
 
 def _repeated(values: list[Any]) -> list[ast.expr]:

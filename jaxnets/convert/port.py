@@ -62,10 +62,11 @@ def _assembled(module: Any, args: Any, kwargs: Any, dynamic_batch: bool) -> Asse
     args = (args,) if isinstance(args, torch.Tensor) else tuple(args)
     kwargs = dict(kwargs or {})
     if not args and not kwargs and _needs_no_inputs(module):
-        return Assembler(module, None, None, False)
-    training, evaluation = (_captured(module, args, kwargs, train, dynamic_batch) for train in (True, False))
+        return Assembler(module)
+    (training, dynamic), (evaluation, _) = _captured(module, args, kwargs, dynamic_batch)
     refuse([*training.refusals, *evaluation.refusals], type(module).__name__)
-    return Assembler(module, training.root, evaluation.root, training.reads_shapes or evaluation.reads_shapes)
+    checks = training.decides or evaluation.decides or not dynamic
+    return Assembler(module, training.root, evaluation.root, checks_shapes=checks, dynamic=dynamic)
 
 
 def _needs_no_inputs(module: torch.nn.Module) -> bool:
@@ -77,14 +78,19 @@ def _needs_no_inputs(module: torch.nn.Module) -> bool:
     return type(module) in CONTAINERS and all(_needs_no_inputs(child) for child in module.children())
 
 
-def _captured(module: Any, args: Any, kwargs: Any, train: bool, dynamic_batch: bool) -> Trace:
+def _captured(module: Any, args: Any, kwargs: Any, dynamic_batch: bool) -> list[tuple[Trace, bool]]:
+    """What the module does in training and in evaluation, for any batch if that can be."""
     tensors = [x for x in torch.utils._pytree.tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
-    dynamic = {i for i, x in enumerate(tensors) if x.ndim and x.shape[0] == tensors[0].shape[0]} if dynamic_batch and tensors and tensors[0].ndim else set()
-    for attempt in (dynamic, dynamic & {0}, set()):
+    tries: list[set[int]] = [set()]
+    if dynamic_batch and tensors and tensors[0].ndim and tensors[0].shape[0]:
+        batch = tensors[0].shape[0]
+        tries = [{i for i, x in enumerate(tensors) if x.ndim and x.shape[0] == batch}, {0}, set()]
+    for dynamic in tries:
         try:
-            return capture(module, args, kwargs, train=train, dynamic=attempt)
+            modes = (True, False)
+            return [(capture(module, args, kwargs, train=train, dynamic=dynamic), bool(dynamic)) for train in modes]
         except Exception:
-            if not attempt:
+            if not dynamic:
                 raise
     raise AssertionError
 

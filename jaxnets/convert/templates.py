@@ -7,8 +7,10 @@ where they differ, a slot is left, and equal rows of differences share one.
 import ast
 import copy
 import inspect
+import keyword
+import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,12 +43,14 @@ class Instance:
         module: torch's module.
         parts: what it holds, by attribute, in order.
         statements: the body of its `__call__`; None if it was never called.
+        numbers: how local variables of the user's code call numbers.
     """
 
     path: str
     module: Any
     parts: dict[str, Any]
     statements: list[ast.stmt] | None
+    numbers: Mapping[float, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -61,7 +65,8 @@ class Template:
         settings: numbers that the body needs, by attribute.
         statements: the body of `__call__`.
         inputs: the parameters of `__call__`.
-        flags: what else it needs.
+        uses_mode, draws, needs_rngs: what else it needs.
+        is_open: whether it is a container that is given its children.
     """
 
     name: str
@@ -76,22 +81,83 @@ class Template:
     uses_mode: bool = False
     draws: bool = False
     needs_rngs: bool = True
+    is_open: bool = False
+
+
+@dataclass
+class Row:
+    """Values that differ from instance to instance.
+
+    Args:
+        values: one for each instance; of those that do not need any, None.
+        needed: by which instances it is needed.
+        hints: what it is used for.
+        attribute: the attribute of the user's modules that has these values.
+    """
+
+    values: list[Any]
+    needed: list[bool]
+    hints: list[str]
+    attribute: str | None = None
+
+    @property
+    def is_optional(self) -> bool:
+        return not all(self.needed)
 
 
 class Slots:
-    """The differences that were found, as rows of one value for each instance."""
+    """The differences that were found."""
 
     def __init__(self, instances: Sequence[Instance]):
         self.instances = instances
-        self.rows: list[tuple[list[Any], list[str]]] = []
+        self.rows: list[Row] = []
 
-    def slot(self, values: list[Any], hint: str) -> Slot:
-        for i, (row, hints) in enumerate(self.rows):
-            if _equal_rows(row, values):
-                hints.append(hint)
+    def slot(self, values: list[Any], hint: str, group: Sequence[Instance] | None = None) -> Slot:
+        """A slot for the values that a group of the instances has in one place."""
+        group = self.instances if group is None else group
+        of_group = {id(x): v for x, v in zip(group, values, strict=True)}
+        full = [of_group.get(id(x)) for x in self.instances]
+        needed = [id(x) in of_group for x in self.instances]
+        attribute = self._attribute(full, needed)
+        if attribute is not None:
+            full = [_setting(vars(x.module)[attribute]) for x in self.instances]
+            needed = [True] * len(full)
+        for i, row in enumerate(self.rows):
+            if row.attribute == attribute and _agree(row, full, needed, hint):
+                row.values = [a if n else b for a, b, n in zip(row.values, full, row.needed, strict=True)]
+                row.needed = [a or b for a, b in zip(row.needed, needed, strict=True)]
+                row.hints.append(hint)
                 return Slot(f"%{i}")
-        self.rows.append((values, [hint]))
+        self.rows.append(Row(full, needed, [hint], attribute))
         return Slot(f"%{len(self.rows) - 1}")
+
+    def _attribute(self, values: list[Any], needed: list[bool]) -> str | None:
+        """The attribute of the user's modules that has these values where they are needed."""
+        wanted = [v for v, n in zip(values, needed, strict=True) if n]
+        if not all(_is_simple(v) for v in wanted) or all(v is None for v in wanted):
+            return None
+        attributes = [vars(x.module) for x in self.instances]
+        names = [n for n in _signature(self.instances[0].module) if n in attributes[0]]
+        names += [n for n in attributes[0] if not n.startswith("_") and n != "training"]
+        for name in names:
+            held = [_setting(a.get(name, self)) for a in attributes]
+            there = [x for x, n in zip(held, needed, strict=True) if n]
+            if all(map(_is_simple, held)) and _equal_rows(there, wanted):
+                return name
+        return None
+
+
+def _setting(x: Any) -> Any:
+    """An attribute's value as source says it."""
+    return tuple(_setting(y) for y in x) if isinstance(x, tuple | list) else x
+
+
+def _agree(row: Row, values: list[Any], needed: list[bool], hint: str) -> bool:
+    """Whether a row can have these values, too: equal ones, or for other instances what goes by the same name."""
+    both = [(a, b) for a, b, n, m in zip(row.values, values, row.needed, needed, strict=True) if n and m]
+    if not all(type(a) is type(b) and bool(a == b) for a, b in both):
+        return False
+    return row.needed == needed or hint in row.hints
 
 
 def _equal_rows(a: Sequence[Any], b: Sequence[Any]) -> bool:
@@ -133,21 +199,21 @@ def unified(nodes: list[Any], slots: Slots, hint: str) -> Any:
     return slots.slot(nodes, hint)
 
 
-def unified_code(bodies: list[Any], slots: Slots, hint: str = "") -> Any:
+def unified_code(bodies: list[Any], slots: Slots, group: Sequence[Instance]) -> Any:
     """Syntax trees of one shape laid over each other; numbers that differ become `self.<slot>`."""
     first = bodies[0]
     if isinstance(first, ast.Constant):
         values = [x.value for x in bodies]
         if _equal_rows([values[0]] * len(values), values):
             return first
-        slot = slots.slot(values, hint or "self.size")
+        names = {x.numbers.get(v) for x, v in zip(group, values, strict=True) if not isinstance(v, bool)}
+        hint = names.pop() if len(names) == 1 else None
+        slot = slots.slot(values, f"self.{hint or 'size'}", group)
         return ast.Attribute(ast.Name("self"), slot.name)
     if isinstance(first, list):
-        return [unified_code(list(column), slots, hint) for column in zip(*bodies, strict=True)]
+        return [unified_code(list(column), slots, group) for column in zip(*bodies, strict=True)]
     if isinstance(first, ast.AST):
-        changed = {
-            name: unified_code([getattr(x, name, None) for x in bodies], slots, hint) for name in first._fields
-        }
+        changed = {name: unified_code([getattr(x, name, None) for x in bodies], slots, group) for name in first._fields}
         return type(first)(**changed)
     return first
 
@@ -169,36 +235,31 @@ def template(name: str, base: str, origin: str, instances: list[Instance]) -> tu
     names = list(dict.fromkeys(n for x in instances for n in x.parts))
     parts = {n: unified([x.parts.get(n) for x in instances], slots, n) for n in names}
     statements = _body(instances, slots)
-    found = Template(name, base, origin, parts=parts, statements=statements)
-    rows = _derived(slots)
-    titles = _titles(instances, slots, rows)
-    renamed = {f"%{i}": Slot(titles[base_row], times) for i, (base_row, times) in rows.items()}
-    found.parts = {n: rebuilt(lambda x: renamed.get(x.name, x) if isinstance(x, Slot) else x, x) for n, x in parts.items()}
-    if statements is not None:
-        settings: dict[str, Any] = {}
-        for node in ast.walk(ast.Module(statements, [])):
-            if isinstance(node, ast.Attribute) and node.attr in renamed:
-                slot = renamed[node.attr]
-                node.attr = slot.name if slot.times == 1 else f"{slot.name}_{slot.times}"
-                settings[node.attr] = slot
-        found.settings = settings
+    found = Template(name, base, origin, statements=statements)
+    multiples = _multiples(slots)
+    titles = _titles(slots, multiples)
+    renamed = {f"%{i}": Slot(titles[j], times) for i, (j, times) in multiples.items()}
+    found.parts = {
+        n: rebuilt(lambda x: renamed.get(x.name, x) if isinstance(x, Slot) else x, x) for n, x in parts.items()
+    }
+    for node in ast.walk(ast.Module(statements or [], [])):
+        if isinstance(node, ast.Attribute) and node.attr in renamed:
+            slot = renamed[node.attr]
+            node.attr = slot.name if slot.times == 1 else f"{slot.name}_{slot.times}"
+            found.settings[node.attr] = slot
     signature = _signature(instances[0].module)
-    for i, (row, times) in rows.items():
-        if times != 1 or row != i:
+    for i, row in enumerate(slots.rows):
+        if multiples[i] != (i, 1):
             continue
-        values = slots.rows[i][0]
-        title = titles[i]
-        parameter = Parameter(title, values)
-        known = signature.get(title)
-        if known is not None and known.default is not known.empty and _is_simple(known.default):
-            parameter.default, parameter.has_default = known.default, True
-        elif any(x is None for x in values):
+        parameter = Parameter(titles[i], row.values)
+        known = signature.get(titles[i])
+        if known is not None and known.default is not known.empty and _is_simple(_setting(known.default)):
+            parameter.default, parameter.has_default = _setting(known.default), True
+        elif any(x is None for x in row.values):
             parameter.has_default = True
         found.parameters.append(parameter)
     order = list(signature)
-    found.parameters.sort(
-        key=lambda p: (p.has_default, order.index(p.name) if p.name in order else len(order))
-    )
+    found.parameters.sort(key=lambda p: (p.has_default, order.index(p.name) if p.name in order else len(order)))
     arguments = [{p.name: p.values[i] for p in found.parameters} for i in range(len(instances))]
     return found, arguments
 
@@ -208,51 +269,51 @@ def _is_simple(x: Any) -> bool:
 
 
 def _body(instances: list[Instance], slots: Slots) -> list[ast.stmt] | None:
-    called = [x for x in instances if x.statements is not None]
-    if not called:
-        return None
     groups: dict[str, list[Instance]] = {}
-    for x in called:
-        groups.setdefault(shape_of(x.statements), []).append(x)
-    if len(groups) == 1:
-        filled = [x.statements if x.statements is not None else called[0].statements for x in instances]
-        return unified_code([copy.deepcopy(x) for x in filled], slots)
-    return _branches(instances, list(groups.values()), slots)
-
-
-def _branches(instances: list[Instance], groups: list[list[Instance]], slots: Slots) -> list[ast.stmt]:
-    """Bodies of different shapes, one behind each condition."""
-    groups = sorted(groups, key=lambda g: -len(g))
-    bodies = [_body_of(group, instances, slots) for group in groups]
-    result = bodies[0]
-    for group, body in zip(groups[1:], bodies[1:], strict=True):
-        result = _branch(_condition(group, instances, slots), body, result)
+    for x in instances:
+        if x.statements is not None:
+            groups.setdefault(shape_of(x.statements), []).append(x)
+    if not groups:
+        return None
+    first, *others = sorted(groups.values(), key=len, reverse=True)
+    result = _body_of(first, slots)
+    for group in others:
+        result = _branch(_condition(group, instances, slots), _body_of(group, slots), result)
     return result
 
 
-def _body_of(group: list[Instance], instances: list[Instance], slots: Slots) -> list[ast.stmt]:
-    """The body of a group; where its numbers differ, other instances get those of the first."""
-    filled = [(x if x in group else group[0]).statements for x in instances]
-    return unified_code([copy.deepcopy(x) for x in filled], slots)
+def _body_of(group: list[Instance], slots: Slots) -> list[ast.stmt]:
+    """The body of modules that do the same with other numbers."""
+    return unified_code([copy.deepcopy(x.statements) for x in group], slots, group)
 
 
 def _condition(group: list[Instance], instances: list[Instance], slots: Slots) -> ast.expr:
-    """What is true for the modules of the group alone."""
-    member = [x in group for x in instances]
-    names = list(dict.fromkeys(n for x in instances for n in x.parts))
-    for name in names:
-        absent = [x.parts.get(name) is None for x in instances]
+    """What is true for the modules of the group alone, of those that were called."""
+    called = [x for x in instances if x.statements is not None]
+    member = [x in group for x in called]
+    for name in dict.fromkeys(n for x in called for n in x.parts):
+        absent = [x.parts.get(name) is None for x in called]
         if absent == member:
             return e.template(f"self.{name} is None")
         if [not x for x in absent] == member:
             return e.template(f"self.{name} is not None")
-    for name in vars(instances[0].module):
-        values = [vars(x.module).get(name) for x in instances]
-        if values == member and all(isinstance(x, bool) for x in values) and not name.startswith("_"):
-            slot = slots.slot(values, f"self.{name}")
-            return ast.Attribute(ast.Name("self"), slot.name)
-    slot = slots.slot(member, "self.variant")
-    return ast.Attribute(ast.Name("self"), slot.name)
+    attributes = [vars(x.module) for x in called]
+    for name in attributes[0]:
+        values = [_setting(a.get(name, slots)) for a in attributes]
+        if name.startswith("_") or name == "training" or not all(map(_is_simple, values)):
+            continue
+        inside = [v for v, m in zip(values, member, strict=True) if m]
+        outside = [v for v, m in zip(values, member, strict=True) if not m]
+        if any(v in outside for v in inside):
+            continue
+        own = ast.Attribute(ast.Name("self"), slots.slot(values, f"self.{name}", called).name)
+        if all(isinstance(v, bool) for v in values):
+            return own if inside[0] else ast.UnaryOp(ast.Not(), own)
+        for these, operator in ((inside, "=="), (outside, "!=")):
+            if _equal_rows([these[0]] * len(these), these):
+                return e.binary(own, operator, e.literal(these[0]))
+        return ast.Compare(own, [ast.In()], [e.literal(tuple(dict.fromkeys(inside)))])
+    return ast.Attribute(ast.Name("self"), slots.slot(member, "self.variant", called).name)
 
 
 def _branch(condition: ast.expr, yes: list[ast.stmt], no: list[ast.stmt]) -> list[ast.stmt]:
@@ -266,6 +327,10 @@ def _branch(condition: ast.expr, yes: list[ast.stmt], no: list[ast.stmt]) -> lis
         end += 1
     middle_yes, middle_no = yes[start : len(yes) - end], no[start : len(no) - end]
     tail = yes[len(yes) - end :]
+    for one, other, condition_of_one in ((middle_yes, middle_no, True), (middle_no, middle_yes, False)):
+        chosen = _chosen(condition, one, other, condition_of_one)
+        if chosen is not None:
+            return [*yes[:start], *chosen, *tail]
     if not end and middle_yes and isinstance(middle_yes[-1], ast.Return):
         return [*yes[:start], ast.If(condition, middle_yes, []), *middle_no]
     if not middle_yes:
@@ -273,56 +338,96 @@ def _branch(condition: ast.expr, yes: list[ast.stmt], no: list[ast.stmt]) -> lis
     return [*yes[:start], *([ast.If(condition, middle_yes, middle_no)] if middle_yes else []), *tail]
 
 
-def _derived(slots: Slots) -> dict[int, tuple[int, int]]:
+def _chosen(
+    condition: ast.expr, one: list[ast.stmt], other: list[ast.stmt], holds: bool
+) -> list[ast.stmt] | None:
+    """`identity = f(x) if condition else x`, where two bodies differ in nothing else."""
+    if not one or not isinstance(one[0], ast.Assign) or not isinstance(one[0].targets[0], ast.Name):
+        return None
+    target, rest = one[0].targets[0].id, one[1:]
+    if len(rest) != len(other) or not rest:
+        return None
+    wanted = [e.unparse(x) for x in rest]
+    for name in dict.fromkeys(n.id for x in other for n in ast.walk(x) if isinstance(n, ast.Name)):
+        for swapped in _one_swapped(other, name, target):
+            if [e.unparse(x) for x in swapped] == wanted:
+                pair = (one[0].value, ast.Name(name))
+                yes, no = pair if holds else pair[::-1]
+                return [ast.Assign([ast.Name(target)], ast.IfExp(condition, yes, no)), *rest]
+    return None
+
+
+def _one_swapped(statements: list[ast.stmt], name: str, target: str) -> Iterator[list[ast.stmt]]:
+    """The statements with one use of a name replaced by another name."""
+    uses = sum(isinstance(n, ast.Name) and n.id == name for x in statements for n in ast.walk(x))
+    for i in range(uses):
+        swapped = copy.deepcopy(statements)
+        found = [n for x in swapped for n in ast.walk(x) if isinstance(n, ast.Name) and n.id == name]
+        found[i].id = target
+        yield swapped
+
+
+def _multiples(slots: Slots) -> dict[int, tuple[int, int]]:
     """For each row the row that it is a multiple of, and how many times."""
-    result: dict[int, tuple[int, int]] = {}
-    for i, (row, _) in enumerate(slots.rows):
-        result[i] = i, 1
-        if not all(type(x) is int for x in row):
+    result = {i: (i, 1) for i in range(len(slots.rows))}
+    for i, row in enumerate(slots.rows):
+        if row.attribute or row.is_optional or not all(type(x) is int for x in row.values):
             continue
-        for j, (other, _) in enumerate(slots.rows):
-            if j == i or not all(type(x) is int and x for x in other) or len(set(other)) < 2:
+        for j, other in enumerate(slots.rows):
+            if j == i or result[j] != (j, 1) or other.is_optional:
                 continue
-            times = row[0] // other[0]
-            if times in MULTIPLES and all(a == times * b for a, b in zip(row, other, strict=True)):
-                if result.get(j, (j, 1))[1] == 1:
-                    result[i] = j, times
-                    break
+            if not all(type(x) is int and x for x in other.values) or len(set(other.values)) < 2:
+                continue
+            times = row.values[0] // other.values[0]
+            if times in MULTIPLES and all(a == times * b for a, b in zip(row.values, other.values, strict=True)):
+                result[i] = j, times
+                break
     return result
 
 
-def _titles(instances: list[Instance], slots: Slots, rows: dict[int, tuple[int, int]]) -> dict[int, str]:
+def _titles(slots: Slots, multiples: dict[int, tuple[int, int]]) -> dict[int, str]:
     """A name for each row: the user's own, where it can be known."""
-    signature = _signature(instances[0].module)
-    attributes = [vars(x.module) for x in instances]
-    passed = _passed(instances[0].module)
-    taken: set[str] = {"self", "rngs"}
+    module = slots.instances[0].module
+    passed = _passed(module)
+    taken = {"self", "rngs", *(row.attribute for row in slots.rows if row.attribute)}
     titles: dict[int, str] = {}
-    for i, (values, hints) in enumerate(slots.rows):
-        if rows[i] != (i, 1):
+    for i, row in enumerate(slots.rows):
+        if multiples[i] != (i, 1):
             continue
-        candidates: list[str] = []
-        for name in [*signature, *attributes[0]]:
-            if name.startswith("_") or name == "training":
-                continue
-            held = [a.get(name, slots) for a in attributes]
-            if _equal_rows(held, values):
-                candidates.append(name)
-        candidates += [passed[hint] for hint in hints if hint in passed]
-        for hint in hints:
-            head, _, last = hint.removeprefix("self.").rpartition(".")
-            plain = last if not last.isdigit() else f"{head}_{last}"
-            candidates += [plain, hint.removeprefix("self.").replace(".", "_")]
-        candidates = [c if not c[0].isdigit() else f"layer_{c}" for c in candidates]
-        title = next((c for c in candidates if c not in taken), None)
+        if row.attribute:
+            titles[i] = row.attribute
+            continue
+        candidates = [passed[hint] for hint in row.hints if hint in passed]
+        for hint in row.hints:
+            plain = hint.removeprefix("self.")
+            head, _, last = plain.rpartition(".")
+            if last.isdigit():
+                candidates.append(_kind_name(row.values) or f"{head}_{last}".strip("_"))
+            else:
+                candidates.append(head.rpartition(".")[2] or plain if last == "size" and head else last)
+            candidates.append(plain)
+        proper = [re.sub(r"\W", "_", c) for c in candidates]
+        proper = [c if c.isidentifier() and not keyword.iskeyword(c) else f"layer_{c}" for c in proper]
+        title = next((c for c in proper if c not in taken), None)
         k = 2
         while title is None:
-            if f"{candidates[0]}_{k}" not in taken:
-                title = f"{candidates[0]}_{k}"
+            title = f"{proper[0]}_{k}" if f"{proper[0]}_{k}" not in taken else None
             k += 1
         taken.add(title)
         titles[i] = title
     return titles
+
+
+def _kind_name(values: list[Any]) -> str | None:
+    """What layers are, where a container's place is taken by one or another, or by none."""
+    names = {x.name for x in values if isinstance(x, Build)}
+    if names and names <= ACTIVATIONS and all(x is None or isinstance(x, Build) for x in values):
+        return "activation"
+    return None
+
+
+ACTIVATIONS = {n for n in ("ReLU", "ReLU6", "SiLU", "GELU", "Hardswish", "Hardsigmoid", "Sigmoid", "Tanh", "LeakyReLU")}
+ACTIVATIONS |= {"ELU", "Mish", "Identity", "PReLU", "Softplus", "SELU", "CELU", "Hardtanh"}
 
 
 def _signature(module: Any) -> dict[str, inspect.Parameter]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from jaxnets.convert.sizes import Size
+
 __all__ = [
     "Call",
     "Item",
@@ -16,6 +18,7 @@ __all__ = [
     "Place",
     "Structure",
     "Value",
+    "has_arrays",
     "map_tree",
     "tree_leaves",
     "tree_values",
@@ -38,7 +41,7 @@ class Value:
     """An array that exists at one moment of the forward pass.
 
     Args:
-        shape: ints, and torch's symbolic sizes where they depend on the batch.
+        shape: its sizes, multiples of `capture.BATCH` where they depend on the batch.
         dtype: torch's dtype.
         scope: the call in whose body it is made; None for parameters, buffers and constants.
         names: how local variables of the user's code call it, by the call in whose forward they are.
@@ -97,7 +100,8 @@ class Call:
         grad: whether torch recorded gradients.
         place: where the user's code called it.
         parent: the call in whose body it is.
-        sizes: how local variables call sizes, by the size's expression.
+        sizes: how local variables call sizes, by the object's id.
+        numbers: how local variables call other numbers.
     """
 
     path: str
@@ -113,7 +117,8 @@ class Call:
     grad: bool = True
     place: Place | None = None
     parent: "Call | None" = None
-    sizes: dict[str, str] = field(default_factory=dict)
+    sizes: dict[int, tuple[Any, str]] = field(default_factory=dict)
+    numbers: dict[float, str] = field(default_factory=dict)
 
     def calls(self) -> Iterator["Call"]:
         """The calls inside, at any depth, in order."""
@@ -171,6 +176,11 @@ def tree_leaves(tree: Any) -> Iterator[Any]:
             yield from tree_leaves(x)
     else:
         yield tree
+
+
+def has_arrays(tree: Any) -> bool:
+    """Whether a tree depends on what goes in: it holds values, or sizes of them."""
+    return any(isinstance(x, Value | Size) for x in tree_leaves(tree))
 
 
 def tree_values(tree: Any) -> Iterator[Value]:

@@ -91,7 +91,10 @@ SPECIAL_METHODS = {
 }
 """Python's operators and torch's second names, by the first."""
 
-FILLS = ("zero_", "fill_", "copy_", "uniform_", "normal_", "bernoulli_", "random_", "exponential_", "__setitem__")
+FILLS = (
+    *("zero_", "fill_", "copy_", "__setitem__"),
+    *("uniform_", "normal_", "bernoulli_", "random_", "exponential_", "log_normal_", "cauchy_", "geometric_"),
+)
 """Functions that write, and have no twin that does not."""
 
 

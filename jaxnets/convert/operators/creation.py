@@ -18,7 +18,12 @@ __all__ = ["RULES"]
 
 def _filled(function: str, body: "Body", op: Op, *size: Any, **kwargs: Any) -> e.Expr:
     """`jnp.zeros(shape, dtype)`."""
-    return e.call(function, body.sizes(op.output.shape), op.output.dtype)
+    return e.call(function, body.sizes(_listed(size or (kwargs["size"],))), op.output.dtype)
+
+
+def _listed(size: Any) -> Any:
+    """Sizes, given one by one or in one sequence."""
+    return size[0] if len(size) == 1 and isinstance(size[0], tuple | list) else size
 
 
 def _filled_like(function: str, body: "Body", op: Op, input: Value, *args: Any, **kwargs: Any) -> e.Expr:
@@ -27,12 +32,12 @@ def _filled_like(function: str, body: "Body", op: Op, input: Value, *args: Any, 
     return e.call(f"{function}_like", body.expr(input), op.output.dtype)
 
 
-def _new_filled(function: str, body: "Body", op: Op, input: Value, *args: Any, **kwargs: Any) -> e.Expr:
-    return _filled(function, body, op)
+def _new_filled(function: str, body: "Body", op: Op, input: Value, *size: Any, **kwargs: Any) -> e.Expr:
+    return _filled(function, body, op, *size, **kwargs)
 
 
 def _full(body: "Body", op: Op, size: Any, fill_value: Any, **kwargs: Any) -> e.Expr:
-    return e.call("jnp.full", body.sizes(op.output.shape), cast(body, fill_value, op.output.dtype), op.output.dtype)
+    return e.call("jnp.full", body.sizes(_listed((size,))), cast(body, fill_value, op.output.dtype), op.output.dtype)
 
 
 def _full_like(body: "Body", op: Op, input: Value, fill_value: Any, **kwargs: Any) -> e.Expr:
@@ -60,7 +65,7 @@ def _copy(body: "Body", op: Op, input: Value, source: Any, *args: Any) -> e.Expr
 def _arange(body: "Body", op: Op, *bounds: Any, **kwargs: Any) -> e.Expr | None:
     bounds = (*bounds, *(kwargs[name] for name in ("start", "end", "step") if name in kwargs))
     dtype = op.output.dtype
-    if len(bounds) == 2 and not isinstance(bounds[0], torch.SymInt) and bounds[0] == 0:
+    if len(bounds) == 2 and bounds[0] == 0:
         bounds = bounds[1:]
     named = {} if dtype == torch.int64 and not any(isinstance(x, float) for x in bounds) else {"dtype": dtype}
     return e.call("jnp.arange", *map(body.expr, bounds), **named)
@@ -74,7 +79,36 @@ def _tensor(body: "Body", op: Op, data: Any, *args: Any, **kwargs: Any) -> e.Exp
     return e.call("jnp.array", body.expr(data), op.output.dtype)
 
 
+def _bernoulli(body: "Body", op: Op, input: Value, p: Any = 0.5) -> e.Expr:
+    drawn = e.call("jax.random.bernoulli", body.key(), body.expr(p), body.shape(input))
+    return e.method(drawn, "astype", op.output.dtype)
+
+
+def _normal(body: "Body", op: Op, input: Value, mean: Any = 0.0, std: Any = 1.0) -> e.Expr:
+    drawn = e.call("jax.random.normal", body.key(), body.shape(input), op.output.dtype)
+    scaled = drawn if std == 1 else e.binary(body.expr(std), "*", drawn)
+    return scaled if mean == 0 else e.binary(body.expr(mean), "+", scaled)
+
+
+def _random(name: str, body: "Body", op: Op, input: Value, *args: Any, **kwargs: Any) -> e.Expr:
+    """torch's writing draws, by the function of `jaxnets.ops` that gives a new array."""
+    named = {("from_" if key == "from" else key): body.expr(x) for key, x in kwargs.items()}
+    return e.call(f"ops.{name}", body.expr(input), *map(body.expr, args), **named, key=body.key())
+
+
+def _drawn(function: str, body: "Body", op: Op, *size: Any, **kwargs: Any) -> e.Expr:
+    """`randn`, `rand`, and those like an array."""
+    size = size or (kwargs.get("size", kwargs.get("input")),)
+    shape = body.shape(size[0]) if isinstance(size[0], Value) else body.sizes(_listed(size))
+    return e.call(f"jax.random.{function}", body.key(), shape, op.output.dtype)
+
+
 RULES: Mapping[str, Rule] = {
+    "bernoulli_": _bernoulli,
+    "normal_": _normal,
+    **{f"{name}_": partial(_random, name) for name in ("uniform", "exponential", "log_normal", "cauchy", "geometric")},
+    **dict.fromkeys(("randn", "randn_like"), partial(_drawn, "normal")),
+    **dict.fromkeys(("rand", "rand_like"), partial(_drawn, "uniform")),
     **{name: partial(_filled, f"jnp.{name}") for name in ("zeros", "ones")},
     "empty": partial(_filled, "jnp.zeros"),
     **{f"{name}_like": partial(_filled_like, f"jnp.{name}") for name in ("zeros", "ones")},

@@ -46,7 +46,7 @@ def unified(body: "Body", *operands: Any) -> list[e.Expr] | None:
     jaxs = arrays[0].dtype
     for x in arrays[1:]:
         jaxs = torch.promote_types(jaxs, x.dtype)
-    floats = any(isinstance(x, float | torch.SymFloat) for x in operands)
+    floats = any(isinstance(x, float) for x in operands)
     agree = jaxs == wanted and not (floats and not jaxs.is_floating_point and not jaxs.is_complex)
     return [body.expr(x) if agree else cast(body, x, wanted) for x in operands]
 
@@ -57,10 +57,6 @@ def result_type(*operands: Any) -> torch.dtype | None:
     for x in operands:
         if isinstance(x, Value):
             stand_ins.append(torch.empty((1,) * bool(x.ndim), dtype=x.dtype, device="meta"))
-        elif isinstance(x, torch.SymInt | torch.SymBool):
-            stand_ins.append(1)
-        elif isinstance(x, torch.SymFloat):
-            stand_ins.append(1.0)
         elif isinstance(x, bool | int | float | complex):
             stand_ins.append(x)
         else:

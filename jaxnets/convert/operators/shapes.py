@@ -39,7 +39,7 @@ def _to_output(body: "Body", op: Op, input: Value, *args: Any, **kwargs: Any) ->
 
 
 def _merged(body: "Body", output: Value) -> list[e.Expr]:
-    symbolic = [i for i, x in enumerate(output.shape) if not isinstance(x, int)]
+    symbolic = [i for i, x in enumerate(output.shape) if body.is_batch(x)]
     return [e.literal(-1) if [i] == symbolic else body.expr(x) for i, x in enumerate(output.shape)]
 
 
@@ -86,14 +86,10 @@ def _unsqueeze(body: "Body", op: Op, input: Value, dim: int) -> e.Expr:
 def _expand(body: "Body", op: Op, input: Value, *sizes: Any, **kwargs: Any) -> e.Expr:
     wanted = _listed(sizes or tuple(kwargs.values()))
     shift = len(wanted) - input.ndim
-    shape = [body.size(input, i - shift) if x == -1 else body.expr(x) for i, x in enumerate(map(_plain, wanted))]
+    shape = [body.size(input, i - shift) if x == -1 else body.expr(x) for i, x in enumerate(wanted)]
     if len(shape) == input.ndim and all(_same_size(a, b) for a, b in zip(op.output.shape, input.shape, strict=True)):
         return body.expr(input)
     return e.call("jnp.broadcast_to", body.expr(input), e.ast.Tuple(shape))
-
-
-def _plain(x: Any) -> Any:
-    return x
 
 
 def _same_size(a: Any, b: Any) -> bool:
@@ -107,20 +103,25 @@ def _expand_as(body: "Body", op: Op, input: Value, other: Value) -> e.Expr:
 def _cat(body: "Body", op: Op, tensors: Any, dim: int = 0, **kwargs: Any) -> e.Expr | None:
     dim = kwargs.get("axis", dim)
     arrays = [x for x in tensors if not (x.ndim == 1 and x.shape[0] == 0 and op.output.ndim != 1)]
-    parts = [cast(body, x, op.output.dtype) for x in arrays]
-    return e.call("jnp.concatenate", e.ast.List(parts), **({"axis": dim} if dim else {}))
+    return e.call("jnp.concatenate", _cast_all(body, arrays, op.output.dtype), **({"axis": dim} if dim else {}))
 
 
 def _stack(body: "Body", op: Op, tensors: Any, dim: int = 0) -> e.Expr:
-    parts = [cast(body, x, op.output.dtype) for x in tensors]
-    return e.call("jnp.stack", e.ast.List(parts), **({"axis": dim} if dim else {}))
+    return e.call("jnp.stack", _cast_all(body, tensors, op.output.dtype), **({"axis": dim} if dim else {}))
+
+
+def _cast_all(body: "Body", arrays: Any, dtype: torch.dtype) -> e.Expr:
+    """A list of arrays in one dtype: the user's own list, where it is one."""
+    if all(x.dtype == dtype for x in arrays):
+        return body.expr(list(arrays))
+    return e.ast.List([cast(body, x, dtype) for x in arrays])
 
 
 def _split(body: "Body", op: Op, input: Value, *args: Any, **kwargs: Any) -> e.Expr | None:
     """`chunk`, `split`, `tensor_split`: the sizes are those that torch found."""
     dim = kwargs.get("dim", args[1] if len(args) > 1 else 0)
     sizes = [part.shape[dim] for part in op.output]
-    if not all(isinstance(x, int) for x in sizes):
+    if any(map(body.is_batch, sizes)) and len(set(sizes)) > 1:
         return None
     where = len(sizes) if len(set(sizes)) == 1 else list(accumulate(sizes))[:-1]
     return e.call("jnp.split", body.expr(input), where, **({"axis": dim} if dim else {}))
@@ -165,7 +166,15 @@ def _detach(body: "Body", op: Op, input: Value, *args: Any) -> e.Expr:
     return e.call("jax.lax.stop_gradient", body.expr(input))
 
 
+def _pad(body: "Body", op: Op, input: Value, pad: Any = (), *args: Any, **kwargs: Any) -> e.Expr | None:
+    """Nothing, where nothing is added; else `jaxnets.functional` has it."""
+    if all(type(n) is int and n == 0 for n in pad):
+        return body.expr(input)
+    return None
+
+
 RULES: Mapping[str, Rule] = {
+    "functional.pad": _pad,
     **dict.fromkeys(("contiguous", "clone", "identity", "alias", "resolve_conj", "resolve_neg", "cpu"), same),
     **dict.fromkeys(("requires_grad_", "requires_grad", "lift_fresh"), same),
     **dict.fromkeys(("view", "reshape", "_unsafe_view", "_reshape_alias"), _reshape),
