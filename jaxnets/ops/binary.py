@@ -349,7 +349,8 @@ def heaviside(input: jax.Array, values: jax.Array) -> jax.Array:
     a, b = check.array("input", input), check.array("values", values)
     check.same_dtype(input=a, values=b)
     a, b = together(input=a, values=b)
-    return jnp.where(a == 0, b, (a > 0).astype(a.dtype))
+    zero = jnp.zeros((), a.dtype)
+    return jnp.where(a == zero, b, (a > zero).astype(a.dtype))
 
 
 def gcd(input: jax.Array, other: jax.Array) -> jax.Array:

@@ -258,7 +258,7 @@ def logspace(start: Operand, end: Operand, steps: int, base: float = 10.0, *, dt
     """`base` to the power of `linspace(start, end, steps)`."""
     a, b, found = _ends(start, end, steps, dtype)
     wide = found if category(found) >= FLOATING else jnp.dtype(jnp.float32)
-    exponents = linspace(a, b, steps, dtype=wide)
+    exponents = linspace(as_dtype(a, found), as_dtype(b, found), steps, dtype=wide)
     return jnp.power(jnp.asarray(base, wide), exponents).astype(found)
 
 

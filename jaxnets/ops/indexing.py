@@ -106,7 +106,12 @@ def put(input: jax.Array, index: jax.Array, source: jax.Array, accumulate: bool 
 
 
 def _written(place: Any, values: jax.Array, accumulate: bool) -> jax.Array:
-    return place.add(values) if check.truth("accumulate", accumulate) else place.set(values)
+    return added(place, values) if check.truth("accumulate", accumulate) else place.set(values)
+
+
+def added(place: Any, values: jax.Array) -> jax.Array:
+    """Values added at the places of an array, `x.at[...]`; of booleans whether any holds."""
+    return place.max(values) if values.dtype == bool else place.add(values)
 
 
 def index_select(input: jax.Array, dim: int, index: jax.Array) -> jax.Array:
@@ -145,7 +150,7 @@ def index_add(input: jax.Array, dim: int, index: jax.Array, source: jax.Array, *
     x, place, source = _into(input, dim, index, source)
     if not (is_number(alpha) and alpha == 1):
         source = source * as_dtype(operand("alpha", alpha), x.dtype)
-    return place.add(source).reshape(x.shape)
+    return added(place, source).reshape(x.shape)
 
 
 def index_copy(input: jax.Array, dim: int, index: jax.Array, source: jax.Array) -> jax.Array:

@@ -463,8 +463,8 @@ def householder_product(A: jax.Array, tau: jax.Array) -> jax.Array:
     """The first columns of the product of Householder reflections, whose vectors stand below the diagonal of `A`."""
     x, tau = matrices("A", A), numbers("tau", tau, least=FLOATING)
     n, m = x.shape[-2:]
-    if not x.size:
-        return x
+    if not x.size or not tau.shape[-1]:
+        return jnp.broadcast_to(jnp.eye(n, m, dtype=x.dtype), x.shape)
     vectors = jnp.tril(x, -1) + jnp.broadcast_to(jnp.eye(n, m, dtype=x.dtype), x.shape)
     start = jnp.broadcast_to(jnp.eye(n, m, dtype=x.dtype), x.shape)
 

@@ -145,7 +145,7 @@ def _number(name: str, value: Operand, dtype: Any) -> Any:
     if not is_number(value):
         return as_dtype(operand(name, value), dtype)
     if isinstance(value, float) and category(dtype) < FLOATING:
-        raise TypeError(f"{name}: expected an int for {dtype}, got {value}")
+        return int(value)  # as torch does
     return value
 
 

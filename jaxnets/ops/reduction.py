@@ -251,7 +251,7 @@ def sum_to_size(input: jax.Array, *size: Any) -> jax.Array:
     if before < 0 or False in [n in (1, m) for n, m in zip(shape, x.shape[before:], strict=True)]:
         raise ValueError(f"size: expected a shape that broadcasts to {x.shape}, got {shape}")
     over = (*range(before), *(i + before for i, n in enumerate(shape) if n == 1 and x.shape[i + before] != 1))
-    return jnp.sum(x, over, keepdims=True).reshape(shape) if over else x
+    return sum(x, over, keepdim=True).reshape(shape) if over else x
 
 
 def trace(input: jax.Array) -> jax.Array:

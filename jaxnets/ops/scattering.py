@@ -9,6 +9,7 @@ from jax import lax
 
 from jaxnets import check
 from jaxnets.lowering.derivative import with_derivative_of
+from jaxnets.ops.indexing import added
 from jaxnets.ops.promotion import BOOL, FLOATING, Operand, as_dtype, axis, category, is_number, line, numbers
 
 __all__ = [
@@ -74,7 +75,7 @@ def scatter(
 def scatter_add(input: jax.Array, dim: int, index: jax.Array, src: jax.Array) -> jax.Array:
     """The input with `y[i, index[i, j]] += src[i, j]` for `dim=1`; equal indices add up."""
     target = _Target(input, dim, index)
-    return target.back(target.x.at[target.places].add(target.source(src)))
+    return target.back(added(target.x.at[target.places], target.source(src)))
 
 
 def scatter_reduce(
@@ -127,7 +128,7 @@ def _reduced(target: _Target, src: jax.Array, reduce: str, include_self: bool) -
     touched = jnp.zeros(x.shape, bool).at[places].set(True)
     base = x if include_self else jnp.where(touched, _start(x.dtype, reduce), x)
     if reduce in ("sum", "mean"):
-        total = base.at[places].add(src)
+        total = added(base.at[places], src)
         if reduce == "mean":
             whole = category(x.dtype) < FLOATING
             count = jnp.zeros(x.shape, jnp.int32).at[places].add(1) + int(include_self)
@@ -152,7 +153,7 @@ def _reduced(target: _Target, src: jax.Array, reduce: str, include_self: bool) -
 
 def _product(base: jax.Array, src: jax.Array, places: Any) -> jax.Array:
     if category(base.dtype) < FLOATING:
-        return base.at[places].multiply(src)
+        return base.at[places].min(src) if base.dtype == bool else base.at[places].multiply(src)
     hold, one = lax.stop_gradient, jnp.ones((), base.dtype)
     x, y = hold(base), hold(src)
     # each factor's derivative is the product of all others: without its own zero, if that is the only one

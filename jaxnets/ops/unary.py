@@ -121,6 +121,10 @@ def _kept(f: Function) -> Function:
     return lambda x: f(x) if category(x.dtype) >= FLOATING else x
 
 
+def _imaginary(x: jax.Array) -> jax.Array:
+    return x.imag if category(x.dtype) == COMPLEX else jnp.zeros(x.shape, jnp.int32)
+
+
 def _reciprocal(x: jax.Array) -> jax.Array:
     return lax.integer_pow(x, -1)
 
@@ -194,7 +198,7 @@ isinf = elementwise("isinf", jnp.isinf, "Whether elements are infinite.")
 isfinite = elementwise("isfinite", jnp.isfinite, "Whether elements are neither infinite nor NaN.")
 isposinf = elementwise("isposinf", jnp.isposinf, "Whether elements are inf.", BOOL, FLOATING)
 isneginf = elementwise("isneginf", jnp.isneginf, "Whether elements are -inf.", BOOL, FLOATING)
-isreal = elementwise("isreal", lambda x: jnp.imag(x) == 0, "Whether elements have no imaginary part.")
+isreal = elementwise("isreal", lambda x: _imaginary(x) == 0, "Whether elements have no imaginary part.")
 conj = elementwise("conj", jnp.conj, "The complex conjugate; real numbers as they are.")
 conj_physical = conj
 real = elementwise("real", jnp.real, "The real part; real numbers as they are.")
@@ -286,7 +290,7 @@ def _polygamma(n: int, x: jax.Array) -> jax.Array:
     @jax.custom_jvp
     def value(x: jax.Array) -> jax.Array:
         if n == 0:
-            return jsp.digamma(x)
+            return jnp.where(x == 0, jnp.copysign(jnp.full_like(x, jnp.inf), -x), jsp.digamma(x))
         sign = -1.0 if n % 2 == 0 else 1.0
         right = jnp.where(x < 0, 1 - x, x)
         found = sign * math.gamma(n + 1) * jsp.zeta(jnp.full_like(x, n + 1), right)
