@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from jaxnets.convert.body import Body, Method
 from jaxnets.convert.capture import BATCH
 from jaxnets.convert.constants import constant
 from jaxnets.convert.errors import ConversionError
+from jaxnets.convert.loops import rolled
 from jaxnets.convert.merge import merged
 from jaxnets.convert.nodes import Children, Held, Own, Shared, Slot, node_expression, ordered
 from jaxnets.convert.stock import build, is_stock
@@ -66,6 +67,7 @@ class Assembler:
         self._first: dict[int, str] = {}
         self._inputs: dict[type, list[str]] = {}
         self._methods: dict[str, Method | None] = {}
+        self._ties = self._shared()
 
     # -- what bodies ask ---------------------------------------------------------------------------------------------
 
@@ -149,9 +151,9 @@ class Assembler:
                             if name not in names and has_arrays(x):
                                 names.append(name)
         root = self._node("")
-        classes = [_class(t, self) for t in self.templates]
+        classes = [_class(t, _frozen(self.module) if isinstance(root, Own) and t is root.template else ()) for t in self.templates]
         if not isinstance(root, Own):
-            classes.append(_factory(self.module, root))
+            classes.append(_factory(self.module, root, self._ties.get("", ()), _frozen(self.module)))
         return formatted(_module(self, classes))
 
     def entry(self) -> str:
@@ -241,7 +243,44 @@ class Assembler:
             parts[name] = self._child(_join(path, name), child)
         method = self._method(path)
         numbers = {k: v for pair in self.calls.get(path, []) for c in pair if c is not None for k, v in c.numbers.items()}
-        return Instance(path, module, parts, None if method is None else method.statements, numbers)
+        statements = None if method is None else rolled(method.statements, self._lengths(path))
+        ties = tuple((t[len(path) :].lstrip("."), f[len(path) :].lstrip(".")) for t, f in self._ties.get(path, ()))
+        return Instance(path, module, parts, statements, numbers, ties)
+
+    def _lengths(self, path: str) -> dict[str, int]:
+        """How many layers each list of a module has."""
+        return {
+            f".{name}": len(child)
+            for name, child in self.modules[path].named_modules()
+            if isinstance(child, torch.nn.ModuleList | torch.nn.Sequential)
+        }
+
+    def _shared(self) -> dict[str, list[tuple[str, str]]]:
+        """Names of the same parameter or module, by the module of the user's that holds both."""
+        result: dict[str, list[tuple[str, str]]] = {}
+        first: dict[int, str] = {}
+        for name, child in self.module.named_modules(remove_duplicate=False):
+            if id(child) in first and _owner(name) in self.modules:
+                result.setdefault(self._common(name, first[id(child)]), []).append((name, first[id(child)]))
+            first.setdefault(id(child), name)
+        owners: dict[int, tuple[str, int]] = {}
+        for path, child in self.modules.items():
+            for name, x in child._parameters.items():
+                if x is None:
+                    continue
+                full = _join(path, name)
+                if id(x) in owners:
+                    known = owners[id(x)][0]
+                    result.setdefault(self._common(full, known), []).append((full, known))
+                owners.setdefault(id(x), (full, id(child)))
+        return result
+
+    def _common(self, a: str, b: str) -> str:
+        """The innermost module whose class is written out, or the root, that holds both."""
+        path = ".".join(x for x, _ in takewhile(lambda pair: pair[0] == pair[1], zip(a.split("."), b.split("."), strict=False)))
+        while path and (path not in self.modules or is_stock(self.modules[path]) or type(self.modules[path]) in CONTAINERS):
+            path = _owner(path)
+        return path
 
     def _method(self, path: str) -> Method | None:
         pairs = self.calls.get(path, [])
@@ -341,6 +380,10 @@ def _is_literal(x: Any) -> bool:
     return True
 
 
+def _owner(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
@@ -383,9 +426,9 @@ def _root_signature(call: Call) -> tuple[list[ast.arg], list[ast.expr]]:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _class(found: Template, around: Assembler) -> ast.stmt:
+def _class(found: Template, frozen: Sequence[str]) -> ast.stmt:
     body: list[ast.stmt] = [ast.Expr(ast.Constant(f"`{found.origin}`."))]
-    init = _constructor(found)
+    init = _constructor(found, frozen)
     if init is not None:
         body.append(init)
     if found.statements is not None:
@@ -400,7 +443,18 @@ def _class(found: Template, around: Assembler) -> ast.stmt:
     return ast.ClassDef(found.name, [e.dotted(found.base)], [], body, [])
 
 
-def _constructor(found: Template) -> ast.stmt | None:
+def _frozen(module: torch.nn.Module) -> list[str]:
+    """The modules, and the single parameters, that are not trained."""
+    own = list(module.parameters())
+    if not own or all(x.requires_grad for x in own):
+        return []
+    if not any(x.requires_grad for x in own):
+        return [""]
+    found = [name for name, x in module.named_parameters(recurse=False) if not x.requires_grad]
+    return [*found, *(f"{n}.{p}".rstrip(".") for n, child in module.named_children() for p in _frozen(child))]
+
+
+def _constructor(found: Template, frozen: Sequence[str] = ()) -> ast.stmt | None:
     body: list[ast.stmt] = []
     names = {p.name for p in found.parameters}
     if found.base == "nn.Sequential":
@@ -429,6 +483,10 @@ def _constructor(found: Template) -> ast.stmt | None:
                 body.append(ast.Expr(e.call("setattr", ast.Name("self"), name, node_expression(node))))
     for name, slot in found.settings.items():
         body.append(ast.Assign([ast.Attribute(ast.Name("self"), name)], node_expression(slot)))
+    for there, here in found.ties:
+        body.append(ast.parse(f"{_reach('self', there)} = {_reach('self', here)}").body[0])
+    for path in frozen:
+        body.append(ast.parse(f"nn.utils.freeze({_reach('self', path) if path else 'self'})").body[0])
     if found.uses_mode:
         body.append(ast.Assign([e.dotted("self.deterministic")], ast.Constant(False)))
     if found.draws:
@@ -445,6 +503,11 @@ def _constructor(found: Template) -> ast.stmt | None:
         defaults=[node_expression(p.default) for p in optional],
     )
     return ast.FunctionDef("__init__", arguments, body or [ast.Pass()], [])
+
+
+def _reach(owner: str, path: str) -> str:
+    """`self.layers[0].weight`, of attributes and numbered children."""
+    return owner + "".join(f"[{name}]" if name.isdigit() else f".{name}" for name in path.split("."))
 
 
 def _values(found: Template, slot: Slot) -> list[Any]:
@@ -477,12 +540,19 @@ def _factory_name(module: torch.nn.Module) -> str:
     return "build"
 
 
-def _factory(module: torch.nn.Module, node: Any) -> ast.stmt:
+def _factory(module: torch.nn.Module, node: Any, ties: Sequence[tuple[str, str]], frozen: Sequence[str]) -> ast.stmt:
     cls = type(module)
     text = f"def build(*, rngs: nnx.Rngs):\n    '''`{cls.__module__}.{cls.__qualname__}`.'''\n"
     function = ast.parse(text).body[0]
     assert isinstance(function, ast.FunctionDef)
-    function.body.append(ast.Return(node_expression(node)))
+    if not ties and not frozen:
+        function.body.append(ast.Return(node_expression(node)))
+        return function
+    function.body.append(ast.Assign([ast.Name("module")], node_expression(node)))
+    for there, here in ties:
+        function.body += ast.parse(f"{_reach('module', there)} = {_reach('module', here)}").body
+    function.body += ast.parse("".join(f"nn.utils.freeze({_reach('module', x) if x else 'module'})\n" for x in frozen)).body
+    function.body.append(ast.Return(ast.Name("module")))
     return function
 
 

@@ -43,6 +43,7 @@ class Surroundings(Protocol):
     """What a body needs to know of the modules around it."""
 
     dynamic: bool
+    checks_shapes: bool
 
     def member(self, scope: str, path: str) -> e.Expr:
         """How the module `scope` reaches the module, parameter or buffer `path`."""
@@ -108,6 +109,9 @@ class Body:
         self._preferred: dict[str, list[str]] = {}
         self._producers: dict[Value, Item] = {v: item for item in self.call.body for v in tree_values(item.output)}
         self._live = self._alive()
+        self._last_use = {v: i for i, item in enumerate(self.call.body) if item in self._live for v in self._used(item)}
+        self._last_use |= dict.fromkeys(tree_values(self.call.returned), len(self.call.body))
+        self._now = 0
         self._named = self._with_names()
         self._grad = self.call.grad
 
@@ -275,9 +279,12 @@ class Body:
         """How a size was read, or computed."""
         if isinstance(size.how, Axis):
             value, axis = size.how
-            if value in self._forms:
+            if value in self._forms and (self._last_use.get(value, -1) >= self._now or self._is_argument(value)):
                 self._texts[value] += 1
                 return e.subscript(ast.Attribute(self._forms[value], "shape"), axis)
+            if not self.is_batch(size):  # a name that stays for its size alone would hide others
+                self.around.checks_shapes = True
+                return e.literal(size)
             if value.path is not None or value.data is not None:
                 return e.literal(size)
             if self._producers.get(value) in self._live and value not in self._named:
@@ -288,6 +295,9 @@ class Body:
         if all(isinstance(x, ast.Constant) for x in operands):
             return e.literal(size)
         return e.unary("-", operands[0]) if len(operands) == 1 else e.binary(operands[0], size.how.operator, operands[1])
+
+    def _is_argument(self, value: Value) -> bool:
+        return value not in self._producers
 
     def _measured(self, size: int) -> e.Expr:
         """A multiple of the batch, by an axis of what got a name last."""
@@ -317,8 +327,8 @@ class Body:
             if name in self.call.arguments:
                 self._bind_argument(name, self.call.arguments[name])
         statements: list[ast.stmt] = []
-        for item in self.call.body:
-            if item not in self._live or (item.output in self._producers and item.output not in self._named):
+        for self._now, item in enumerate(self.call.body):
+            if item not in self._live or (isinstance(item.output, Value) and item.output not in self._named):
                 continue
             self._grad = item.grad
             expr = self._computed(item)
@@ -327,7 +337,7 @@ class Body:
             if self.call.grad and not item.grad and any(v.dtype.is_floating_point for v in tree_values(item.output)):
                 expr = self._stopped(item, expr)
             statements.append(self._statement(item, expr))
-        self._grad = self.call.grad
+        self._grad, self._now = self.call.grad, len(self.call.body)
         returned = self.expr(self.call.returned)
         statements += [*self._new_sizes, ast.Return(returned)]
         self.method.statements = _Namer(self, statements).named()

@@ -29,9 +29,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from jaxnets.convert import operators, packing
 from jaxnets.convert.aliasing import Aliases, shares_memory
 from jaxnets.convert.errors import Refusal
+from jaxnets.convert.lift import lift
 from jaxnets.convert.sizes import Axis, Size
 from jaxnets.convert.stock import is_stock
-from jaxnets.convert.trace import Call, Op, Place, Structure, Value
+from jaxnets.convert.trace import Call, Op, Place, Structure, Value, map_tree
 
 __all__ = ["BATCH", "Trace", "capture"]
 
@@ -81,6 +82,7 @@ def capture(
     with packing.intercepted(recorder.packed), recorder.listening():
         inside(*given_args, **given_kwargs)
     recorder.end()
+    lift(recorder.root)
     return Trace(recorder.root, recorder.refusals, recorder.decides)
 
 
@@ -115,13 +117,22 @@ def _faked(tree: Any, fake: FakeTensorMode, dynamic: set[int]) -> Any:
 
 
 def _map_objects(function: Callable[[Any], Any], tree: Any) -> Any:
-    if isinstance(tree, torch.nn.utils.rnn.PackedSequence):
-        return torch.nn.utils.rnn.PackedSequence(*(_map_objects(function, x) for x in tree))
-    if isinstance(tree, dict):
-        return {key: _map_objects(function, x) for key, x in tree.items()}
-    if isinstance(tree, tuple | list):
-        items = [_map_objects(function, x) for x in tree]
-        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    """The tree with `function` applied to what is no container; containers in which nothing changes stay themselves."""
+    if isinstance(tree, Mapping):
+        items = {key: _map_objects(function, x) for key, x in tree.items()}
+        if all(items[key] is x for key, x in tree.items()):
+            return tree
+        return items if type(tree) is dict else type(tree)(**items)
+    if isinstance(tree, tuple | list) and not isinstance(tree, torch.Size):
+        parts = [_map_objects(function, x) for x in tree]
+        if all(a is b for a, b in zip(parts, tree, strict=True)):
+            return tree
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    if is_dataclass(tree) and not isinstance(tree, type):
+        named = {f.name: _map_objects(function, getattr(tree, f.name)) for f in fields(tree)}
+        if all(x is getattr(tree, name) for name, x in named.items()):
+            return tree
+        return type(tree)(**named)
     return function(tree)
 
 
@@ -191,7 +202,7 @@ class Recorder:
             try:
                 output = forward(*args, **kwargs)
                 with self.hiding():
-                    call.returned = self.tree(output)
+                    call.returned = map_tree(_without_objects, self.tree(output))
             finally:
                 self.stack.pop()
             with self.hiding():
@@ -224,11 +235,11 @@ class Recorder:
     def _end(self, call: Call, output: Any, args: Any, kwargs: Any) -> Any:
         """What a module gives back gets values of the caller's."""
         if call.parent is None:
-            call.output = call.returned
+            call.output = call.returned = self.tree(_opened(output))
             return output
         given = {id(x): x for x in _leaves((args, kwargs))}
         output = _map_objects(lambda x: self._apart(x, given), output)
-        call.output = self._renewed(output)
+        call.output = map_tree(_without_objects, self._renewed(output))
         return output
 
     def _leaf(self, call: Call, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -275,6 +286,8 @@ class Recorder:
         """Arguments or outputs with values in the place of tensors."""
         if isinstance(tree, torch.Tensor):
             return self.aliases.value(tree)
+        if isinstance(tree, Opened):
+            return Structure(tree.kind, {name: self.tree(x) for name, x in tree.attributes.items()})
         if isinstance(tree, torch.Size):
             return tuple(tree)
         if isinstance(tree, rnn.PackedSequence) or hasattr(tree, "_fields"):
@@ -510,6 +523,38 @@ def _paths(module: torch.nn.Module) -> dict[int, str]:
             if isinstance(x, torch.Tensor):
                 paths.setdefault(id(x), f"{prefix}.{name}" if prefix else name)
     return paths
+
+
+@dataclass
+class Opened:
+    """An object of a class that is no container: the attributes in which it holds tensors."""
+
+    kind: type
+    attributes: dict[str, Any]
+
+
+def _opened(tree: Any) -> Any:
+    """The tree with objects that hold tensors, such as caches, opened."""
+    if isinstance(tree, Mapping):
+        parts = {key: _opened(x) for key, x in tree.items()}
+        return parts if type(tree) is dict else Opened(type(tree), parts)
+    if isinstance(tree, tuple | list) and not isinstance(tree, torch.Size):
+        items = [_opened(x) for x in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    if isinstance(tree, torch.Tensor | torch.nn.Module | type) or not hasattr(tree, "__dict__") or callable(tree):
+        return tree
+    held = {name: _opened(x) for name, x in vars(tree).items()}
+    held = {name: x for name, x in held.items() if any(isinstance(y, torch.Tensor) for y in _tensors(x))}
+    return Opened(type(tree), held) if held else tree
+
+
+def _without_objects(x: Any) -> Any:
+    """None in the place of objects that say nothing in source: what they hold is passed by itself."""
+    return x if x is None or isinstance(x, Value | bool | int | float | complex | str | torch.dtype) else None
+
+
+def _tensors(tree: Any) -> Iterator[Any]:
+    return _tensors(tree.attributes) if isinstance(tree, Opened) else _leaves(tree)
 
 
 def _leaves(tree: Any) -> Iterator[Any]:

@@ -138,7 +138,9 @@ def _children(node: Children) -> ast.expr:
     if node.kind in ("ModuleList", "ParameterList") and numbered:
         repeats = _repeated(values)
         if len(repeats) == 1 and isinstance(repeats[0], ast.Starred):
-            return e.call(f"nn.{node.kind}", repeats[0].value)
+            generator = repeats[0].value
+            assert isinstance(generator, ast.GeneratorExp)
+            return e.call(f"nn.{node.kind}", ast.ListComp(generator.elt, generator.generators))
         return e.call(f"nn.{node.kind}", ast.List(repeats)) if values else e.call(f"nn.{node.kind}")
     pairs = ast.Dict([e.literal(name) for name in names], [node_expression(x) for x in values])
     return e.call(f"nn.{node.kind}", pairs)

@@ -96,4 +96,10 @@ def _captured(module: Any, args: Any, kwargs: Any, dynamic_batch: bool) -> list[
 
 
 def _set_modes(model: nnx.Module, module: torch.nn.Module) -> None:
-    model.train() if module.training else model.eval()
+    """Each layer in the mode of the torch layer that it stands for."""
+    for path, child in module.named_modules():
+        layer: Any = model
+        for name in path.split(".") if path else ():
+            layer = getattr(layer, name, None) if layer is not None else None
+        if isinstance(layer, nnx.Module):
+            layer.train() if child.training else layer.eval()

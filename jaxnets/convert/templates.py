@@ -16,6 +16,7 @@ from typing import Any
 
 from jaxnets.convert import expressions as e
 from jaxnets.convert.calls import Build
+from jaxnets.convert.errors import ConversionError
 from jaxnets.convert.nodes import Children, Held, Own, Slot, rebuilt
 from jaxnets.convert.source import _plain as plain
 
@@ -44,6 +45,7 @@ class Instance:
         parts: what it holds, by attribute, in order.
         statements: the body of its `__call__`; None if it was never called.
         numbers: how local variables of the user's code call numbers.
+        ties: pairs of names, of which the first is the same parameter or module as the second.
     """
 
     path: str
@@ -51,6 +53,7 @@ class Instance:
     parts: dict[str, Any]
     statements: list[ast.stmt] | None
     numbers: Mapping[float, str] = field(default_factory=dict)
+    ties: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(eq=False)
@@ -82,6 +85,7 @@ class Template:
     draws: bool = False
     needs_rngs: bool = True
     is_open: bool = False
+    ties: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -235,7 +239,9 @@ def template(name: str, base: str, origin: str, instances: list[Instance]) -> tu
     names = list(dict.fromkeys(n for x in instances for n in x.parts))
     parts = {n: unified([x.parts.get(n) for x in instances], slots, n) for n in names}
     statements = _body(instances, slots)
-    found = Template(name, base, origin, statements=statements)
+    found = Template(name, base, origin, statements=statements, ties=instances[0].ties)
+    if any(x.ties != instances[0].ties for x in instances):
+        raise ConversionError(f"{origin}: expected the same shared parameters in each module, got different ones")
     multiples = _multiples(slots)
     titles = _titles(slots, multiples)
     renamed = {f"%{i}": Slot(titles[j], times) for i, (j, times) in multiples.items()}
@@ -389,7 +395,8 @@ def _titles(slots: Slots, multiples: dict[int, tuple[int, int]]) -> dict[int, st
     """A name for each row: the user's own, where it can be known."""
     module = slots.instances[0].module
     passed = _passed(module)
-    taken = {"self", "rngs", *(row.attribute for row in slots.rows if row.attribute)}
+    taken = {"self", "rngs", "deterministic", *(row.attribute for row in slots.rows if row.attribute)}
+    parts = {name for x in slots.instances for name in x.parts}
     titles: dict[int, str] = {}
     for i, row in enumerate(slots.rows):
         if multiples[i] != (i, 1):
@@ -404,14 +411,15 @@ def _titles(slots: Slots, multiples: dict[int, tuple[int, int]]) -> dict[int, st
             if last.isdigit():
                 candidates.append(_kind_name(row.values) or f"{head}_{last}".strip("_"))
             else:
-                candidates.append(head.rpartition(".")[2] or plain if last == "size" and head else last)
+                candidates.append(last)
             candidates.append(plain)
         proper = [re.sub(r"\W", "_", c) for c in candidates]
         proper = [c if c.isidentifier() and not keyword.iskeyword(c) else f"layer_{c}" for c in proper]
-        title = next((c for c in proper if c not in taken), None)
+        # a part's own name is free for what stands in the whole of its place
+        title = next((c for c in proper if c not in taken and (c not in parts or [c] == row.hints)), None)
         k = 2
         while title is None:
-            title = f"{proper[0]}_{k}" if f"{proper[0]}_{k}" not in taken else None
+            title = f"{proper[0]}_{k}" if f"{proper[0]}_{k}" not in taken | parts else None
             k += 1
         taken.add(title)
         titles[i] = title

@@ -139,7 +139,8 @@ class ModeChoice:
     evaluation: Any
 
 
-class Structure(NamedTuple):
+@dataclass(frozen=True)
+class Structure:
     """An object of a class that is no container of Python's: its class, and what it holds by name."""
 
     kind: Any

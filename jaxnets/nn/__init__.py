@@ -74,6 +74,7 @@ from jaxnets.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from jaxnets.nn.parameters import Buffer
 from jaxnets.nn.pixelshuffle import PixelShuffle, PixelUnshuffle
 from jaxnets.nn.pooling import (
     AvgPool1d,
@@ -146,6 +147,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "Buffer",
     "CTCLoss",
     "ChannelShuffle",
     "CircularPad1d",

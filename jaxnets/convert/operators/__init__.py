@@ -175,8 +175,10 @@ def _call(body: "Body", op: Op) -> e.Expr:
         args.pop()
     kwargs = {key: x for key, x in kwargs.items() if key not in parameters or not _is_default(parameters[key], x)}
     named = {key: body.expr(x) for key, x in kwargs.items()}
-    if "key" in parameters and _draws({**given, **op.kwargs}):
-        named["key"] = body.key()
+    for key in ("key", "dropout_key"):
+        known = parameters.get(key)
+        if known is not None and known.kind is known.KEYWORD_ONLY and _draws({**given, **op.kwargs}):
+            named[key] = body.key()
     return e.call(name, *map(body.expr, args), **named)
 
 

@@ -11,6 +11,7 @@ from jaxnets.nn.utils.clip_grad import (
     get_total_norm,
 )
 from jaxnets.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
+from jaxnets.nn.utils.freeze import freeze, is_trainable
 from jaxnets.nn.utils.fusion import (
     fuse_conv_bn_eval,
     fuse_conv_bn_weights,
@@ -19,6 +20,7 @@ from jaxnets.nn.utils.fusion import (
 )
 from jaxnets.nn.utils.skip_init import skip_init
 from jaxnets.nn.utils.spectral_norm import remove_spectral_norm, spectral_norm
+from jaxnets.nn.utils.unpacked import unpacked
 from jaxnets.nn.utils.weight_norm import remove_weight_norm, weight_norm
 
 __all__ = [
@@ -28,11 +30,13 @@ __all__ = [
     "clip_grad_value_",
     "clip_grads_with_norm",
     "clip_grads_with_norm_",
+    "freeze",
     "fuse_conv_bn_eval",
     "fuse_conv_bn_weights",
     "fuse_linear_bn_eval",
     "fuse_linear_bn_weights",
     "get_total_norm",
+    "is_trainable",
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
@@ -41,6 +45,7 @@ __all__ = [
     "rnn",
     "skip_init",
     "spectral_norm",
+    "unpacked",
     "vector_to_parameters",
     "weight_norm",
 ]
