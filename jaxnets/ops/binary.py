@@ -201,8 +201,7 @@ def pow(input: Operand, exponent: Operand) -> jax.Array:
         if category(dtype) == FLOATING and exponent in (0.5, -0.5):
             return in_wide(jnp.sqrt if exponent > 0 else lax.rsqrt, x)
     a, b = together(input=input, exponent=exponent)
-    if a.dtype == bool:
-        return a | ~b
+    _refused(BOOL, a.dtype, "a power")
     return in_wide(jnp.power, a, b)
 
 

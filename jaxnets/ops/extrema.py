@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnets import check
-from jaxnets.lowering.derivative import with_derivative_of
 from jaxnets.ops.binary import maximum, minimum
+from jaxnets.ops.derivative import with_slope_of
 from jaxnets.ops.promotion import BOOL, FLOATING, Dims, axes, axis, category, is_number, line, numbers
 
 __all__ = [
@@ -168,7 +168,7 @@ def _shared(x: jax.Array, value: jax.Array) -> jax.Array:
     x = x.ravel()
     same = (x == value) | (jnp.isnan(x) & jnp.isnan(value))
     share = jnp.where(same, x, jnp.zeros_like(x)).sum() / same.sum().astype(x.dtype)
-    return with_derivative_of(share, lax.stop_gradient(value))
+    return with_slope_of(share, lax.stop_gradient(value))
 
 
 def _median(place: Callable[..., jax.Array], input: jax.Array, dim: int | None, keepdim: bool) -> Any:

@@ -10,8 +10,8 @@ from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.distance import vector_norm as _vector_norm
-from jaxnets.lowering.derivative import with_derivative_of
 from jaxnets.ops.creation import vander as _vander
+from jaxnets.ops.derivative import with_slope_of
 from jaxnets.ops.extrema import amax, amin
 from jaxnets.ops.products import cross as _cross
 from jaxnets.ops.promotion import FLOATING, Dims, axes, axis, dtype_or, numbers, real_of, together
@@ -127,7 +127,7 @@ def _hermitian(x: jax.Array, source: jax.Array | None = None) -> jax.Array:
     middle = jnp.real(jnp.diagonal(lax.stop_gradient(x), 0, -2, -1)).astype(x.dtype)
     diagonal = jnp.broadcast_to(jnp.eye(x.shape[-1], dtype=x.dtype), x.shape) * middle[..., None]
     source = (x + _adjoint(x)) / 2 if source is None else source
-    return with_derivative_of(source, lower + _adjoint(lower) + diagonal)
+    return with_slope_of(source, lower + _adjoint(lower) + diagonal)
 
 
 def vector_norm(

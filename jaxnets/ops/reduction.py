@@ -62,7 +62,7 @@ def sum(input: jax.Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any
     2
     """
     x = _summand(input, dtype)
-    return jnp.sum(x, axes(dim, x), keepdims=keepdim)
+    return jnp.sum(x, axes(dim, x), keepdims=keepdim, dtype=x.dtype)
 
 
 def nansum(input: jax.Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> jax.Array:
@@ -76,7 +76,7 @@ def prod(input: jax.Array, dim: int | None = None, keepdim: bool = False, *, dty
     """Product of all elements, or along one axis; int64 for integers and booleans. Zeros have the true derivative."""
     x = _summand(input, dtype)
     over = axes(None, x) if dim is None else axes(check.integer("dim", dim), x)
-    return jnp.prod(x, over, keepdims=keepdim)
+    return jnp.prod(x, over, keepdims=keepdim, dtype=x.dtype)
 
 
 def _mean_of(input: jax.Array, dtype: Any) -> jax.Array:

@@ -33,13 +33,13 @@ def _summand(input: jax.Array, dtype: Any) -> jax.Array:
 def cumsum(input: jax.Array, dim: int, *, dtype: Any = None) -> jax.Array:
     """Running sum along an axis; int64 for integers and booleans. Half precisions are summed in float32."""
     x = _summand(input, dtype)
-    return jnp.cumsum(wide(line(x)), axis(dim, x)).astype(x.dtype).reshape(x.shape)
+    return jnp.cumsum(wide(line(x)), axis(dim, x), dtype=wide(x).dtype).astype(x.dtype).reshape(x.shape)
 
 
 def cumprod(input: jax.Array, dim: int, *, dtype: Any = None) -> jax.Array:
     """Running product along an axis; int64 for integers and booleans. Zeros have the true derivative."""
     x = _summand(input, dtype)
-    return jnp.cumprod(wide(line(x)), axis(dim, x)).astype(x.dtype).reshape(x.shape)
+    return jnp.cumprod(wide(line(x)), axis(dim, x), dtype=wide(x).dtype).astype(x.dtype).reshape(x.shape)
 
 
 def logcumsumexp(input: jax.Array, dim: int) -> jax.Array:

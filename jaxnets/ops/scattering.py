@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from jaxnets import check
-from jaxnets.lowering.derivative import with_derivative_of
+from jaxnets.ops.derivative import with_slope_of
 from jaxnets.ops.indexing import added
 from jaxnets.ops.promotion import BOOL, FLOATING, Operand, as_dtype, axis, category, is_number, line, numbers
 
@@ -148,22 +148,30 @@ def _reduced(target: _Target, src: jax.Array, reduce: str, include_self: bool) -
     count = mine.astype(x.dtype).at[places].add(theirs.astype(x.dtype))
     zero = jnp.zeros((), x.dtype)
     share = jnp.where(mine, base, zero).at[places].add(jnp.where(theirs, src, zero))
-    return target.back(with_derivative_of(share / jnp.maximum(count, 1), best))
+    return target.back(with_slope_of(share / jnp.maximum(count, 1), best))
 
 
 def _product(base: jax.Array, src: jax.Array, places: Any) -> jax.Array:
     if category(base.dtype) < FLOATING:
         return base.at[places].min(src) if base.dtype == bool else base.at[places].multiply(src)
-    hold, one = lax.stop_gradient, jnp.ones((), base.dtype)
-    x, y = hold(base), hold(src)
-    # each factor's derivative is the product of all others: without its own zero, if that is the only one
-    zeros = (x == 0).astype(jnp.int32).at[places].add((y == 0).astype(jnp.int32))
-    rest = jnp.where(x == 0, one, x).at[places].multiply(jnp.where(y == 0, one, y))
-    value = jnp.where(zeros > 0, jnp.zeros_like(rest), rest)
 
-    def others(factor: jax.Array, zeros: jax.Array, rest: jax.Array) -> jax.Array:
-        alone = zeros == (factor == 0).astype(zeros.dtype)
-        return jnp.where(alone, rest / jnp.where(factor == 0, one, factor), jnp.zeros_like(rest))
+    @jax.custom_jvp
+    def product(x: jax.Array, y: jax.Array) -> jax.Array:
+        return x.at[places].multiply(y)
 
-    slope = (base * others(x, zeros, rest)).at[places].add(src * others(y, zeros[places], rest[places]))
-    return with_derivative_of(slope, value)
+    @product.defjvp
+    def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+        x, y = primals
+        value, one = product(x, y), jnp.ones((), x.dtype)
+        # each factor's derivative is the product of all others: without its own zero, if that is the only one
+        zeros = (x == 0).astype(jnp.int32).at[places].add((y == 0).astype(jnp.int32))
+        rest = product(jnp.where(x == 0, one, x), jnp.where(y == 0, one, y))
+
+        def others(factor: jax.Array, zeros: jax.Array, value: jax.Array, rest: jax.Array) -> jax.Array:
+            lone = (zeros == 1) & (factor == 0)
+            return jnp.where(lone, rest, jnp.where(factor == 0, 0 * one, value / jnp.where(factor == 0, one, factor)))
+
+        slope = tangents[1] * others(y, zeros[places], value[places], rest[places])
+        return value, (tangents[0] * others(x, zeros, value, rest)).at[places].add(slope)
+
+    return product(base, src)
