@@ -154,7 +154,7 @@ class Aliases:
                 f"a write into a view made by {op.name}", "write into a copy, or index the array that is written to"
             )
             return base
-        return emit("index_set", (base, index, value), base)
+        return emit("__setitem__", (base, index, value), base)
 
 
 RESHAPING = ("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as")

@@ -455,6 +455,8 @@ def _frozen(module: torch.nn.Module) -> list[str]:
 
 
 def _constructor(found: Template, frozen: Sequence[str] = ()) -> ast.stmt | None:
+    if found.is_open:
+        return None
     body: list[ast.stmt] = []
     names = {p.name for p in found.parameters}
     if found.base == "nn.Sequential":

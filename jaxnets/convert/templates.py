@@ -376,13 +376,13 @@ def _one_swapped(statements: list[ast.stmt], name: str, target: str) -> Iterator
 def _multiples(slots: Slots) -> dict[int, tuple[int, int]]:
     """For each row the row that it is a multiple of, and how many times."""
     result = {i: (i, 1) for i in range(len(slots.rows))}
-    for i, row in enumerate(slots.rows):
-        if row.attribute or row.is_optional or not all(type(x) is int for x in row.values):
-            continue
-        for j, other in enumerate(slots.rows):
-            if j == i or result[j] != (j, 1) or other.is_optional:
-                continue
-            if not all(type(x) is int and x for x in other.values) or len(set(other.values)) < 2:
+    whole = [i for i, row in enumerate(slots.rows) if not row.is_optional and all(type(x) is int for x in row.values)]
+    whole.sort(key=lambda i: slots.rows[i].values[0])
+    for n, i in enumerate(whole):
+        row = slots.rows[i]
+        for j in whole[:n]:  # the smaller ones, of which it is settled what they are
+            other = slots.rows[j]
+            if row.attribute or result[j] != (j, 1) or not all(other.values) or len(set(other.values)) < 2:
                 continue
             times = row.values[0] // other.values[0]
             if times in MULTIPLES and all(a == times * b for a, b in zip(row.values, other.values, strict=True)):
