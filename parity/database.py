@@ -13,14 +13,14 @@ from parity.module_db import SAMPLES
 DATABASE: Mapping[str, Any] = MappingProxyType({**CASES, **SAMPLES})
 """The cases of the whole suite."""
 
-ON_REQUEST = {"op_db": "parity.op_db"}
+ON_REQUEST = {"op_db": ("parity.op_db", "parity.tensor_db")}
 """Databases of which a case runs only when it is asked for, and where they are."""
 
 
 @cache
 def requested(database: str) -> Mapping[str, Any]:
     """The cases of a database of `ON_REQUEST`."""
-    return import_module(ON_REQUEST[database]).SAMPLES
+    return {name: case for room in ON_REQUEST[database] for name, case in import_module(room).SAMPLES.items()}
 
 
 def find(patterns: Sequence[str]) -> dict[str, Any]:

@@ -426,7 +426,8 @@ def native_layer_norm(
     output = F.layer_norm(input, normalized_shape, weight, bias, eps)
     x = wide(check.array("input", input))
     _, mean, var = moments(x, range(x.ndim - len(normalized_shape), x.ndim))
-    return output, mean, lax.rsqrt(var + eps)
+    # torch lets no derivative through the last two
+    return output, lax.stop_gradient(mean), lax.stop_gradient(lax.rsqrt(var + eps))
 
 
 def native_group_norm(
@@ -465,6 +466,8 @@ def native_batch_norm(
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps), empty, empty
     output, mean, unbiased = batch_norm_with_statistics(input, weight, bias, eps)
     count = input.size // input.shape[1]
+    # torch lets no derivative through the last two
+    mean, unbiased = lax.stop_gradient((mean, unbiased))
     return output, mean, lax.rsqrt(unbiased * ((count - 1) / count) + eps)
 
 

@@ -314,7 +314,7 @@ def copysign(input: Operand, other: Operand) -> jax.Array:
 def nextafter(input: jax.Array, other: jax.Array) -> jax.Array:
     """The next floating number after `input` towards `other`."""
     a, b = together(input=input, other=other)
-    return jnp.nextafter(numbers("input", a, least=FLOATING, most=FLOATING), b)
+    return jnp.nextafter(*lax.stop_gradient((numbers("input", a, least=FLOATING, most=FLOATING), b)))
 
 
 def xlogy(input: Operand, other: Operand) -> jax.Array:
