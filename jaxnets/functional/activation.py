@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from jaxnets import check
-from jaxnets.functional.elementwise import curve, floating, in_float32, rounded
+from jaxnets.functional.elementwise import absolute, curve, floating, in_float32, rounded
 
 __all__ = [
     "celu",
@@ -356,7 +356,7 @@ def softsign(input: jax.Array) -> jax.Array:
         return x / (jnp.abs(x) + 1).astype(x.dtype)
 
     def divisor(y: jax.Array) -> jax.Array:
-        return rounded(jnp.abs(y) + 1, x.dtype)
+        return rounded(absolute(y) + 1, x.dtype)
 
     def tangent(y: jax.Array, t: jax.Array) -> jax.Array:
         d, t = divisor(y), rounded(t, x.dtype)

@@ -49,6 +49,18 @@ def curve(
     return function(wide(x)).astype(x.dtype)
 
 
+@jax.custom_jvp
+def absolute(x: jax.Array) -> jax.Array:
+    """The absolute value of real numbers, whose derivative at 0 and at NaN is torch's sign, 0; JAX's is 1 there."""
+    return jnp.abs(x)
+
+
+@absolute.defjvp
+def _absolute_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    (x,), (dx,) = primals, tangents
+    return absolute(x), dx * (jnp.greater(x, 0).astype(dx.dtype) - jnp.less(x, 0).astype(dx.dtype))
+
+
 def rounded(x: jax.Array, dtype: Any) -> jax.Array:
     """`x` rounded to `dtype`'s precision, where torch rounds between two steps; a cast there and back compiles away."""
     if x.dtype == dtype:

@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from jaxnets import check
+from jaxnets.functional.elementwise import absolute
 from jaxnets.functional.precision import wide
 from jaxnets.functional.reduction import (
     REDUCTIONS,
@@ -385,7 +386,7 @@ def _absolute_differences(input: jax.Array, target: jax.Array, reduction: str, w
     not_bool(input=input, target=target)
     difference = wide(_difference(input, target, common_dtype(input, target)))
     real = jnp.issubdtype(difference.dtype, jnp.floating)
-    loss = _absolute(difference) if real else jnp.abs(difference)
+    loss = absolute(difference) if real else jnp.abs(difference)
     dtype = jnp.real(jnp.zeros((), common_dtype(input, target))).dtype
     if weight is None:
         return reduced(loss, None, reduction, dtype)
@@ -422,18 +423,6 @@ def _variances(var: jax.Array, input: jax.Array) -> jax.Array:
             f"axis, got {var.shape}"
         )
     return var
-
-
-@jax.custom_jvp
-def _absolute(x: jax.Array) -> jax.Array:
-    return jnp.abs(x)
-
-
-@_absolute.defjvp
-def _absolute_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    """The derivative is 0 at NaN, as torch's sign is."""
-    (x,), (dx,) = primals, tangents
-    return jnp.abs(x), dx * ((x > 0).astype(x.dtype) - (x < 0).astype(x.dtype))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
