@@ -45,8 +45,8 @@ def cosine_similarity(x1: jax.Array, x2: jax.Array, dim: int = 1, eps: float = 1
     if not jnp.issubdtype(x1.dtype, jnp.floating):
         raise TypeError(f"x1: expected a floating dtype of it or of x2, got {x1.dtype}; cast one of them")
     least, (axis,) = check.number("eps", eps), _axes("dim", check.integer("dim", dim), x1.ndim)
-    product = _unit(x1, axis, least) * _unit(x2, axis, least)
-    return wide(product).sum(() if x1.ndim == 0 else axis).astype(x1.dtype)
+    product = _unit(wide(x1), axis, least) * _unit(wide(x2), axis, least)
+    return product.sum(() if x1.ndim == 0 else axis).astype(x1.dtype)
 
 
 def _unit(x: jax.Array, axis: int, eps: float) -> jax.Array:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets import check
+from jaxnets.lowering.linear import add_bias, affine
 
 __all__ = ["bilinear", "grouped_mm", "linear"]
 
@@ -49,8 +50,7 @@ def linear(input: jax.Array, weight: jax.Array, bias: jax.Array | None = None) -
         )
     if bias is not None and bias.shape != weight.shape[:-1]:
         raise ValueError(f"bias: expected shape {weight.shape[:-1]}, got {bias.shape}")
-    output = input @ weight.T
-    return output if bias is None else output + jnp.broadcast_to(bias, output.shape)
+    return affine(input, weight, bias)
 
 
 def bilinear(input1: jax.Array, input2: jax.Array, weight: jax.Array, bias: jax.Array | None = None) -> jax.Array:
@@ -90,8 +90,7 @@ def bilinear(input1: jax.Array, input2: jax.Array, weight: jax.Array, bias: jax.
         raise ValueError(f"input2: expected the leading axes of input1, {input1.shape[:-1]}, got {input2.shape[:-1]}")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"bias: expected shape {weight.shape[:1]}, got {bias.shape}")
-    output = jnp.einsum("...i,kij,...j->...k", input1, weight, input2)
-    return output if bias is None else output + jnp.broadcast_to(bias, output.shape)
+    return add_bias(jnp.einsum("...i,kij,...j->...k", input1, weight, input2), bias)
 
 
 def grouped_mm(

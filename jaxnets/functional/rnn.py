@@ -12,7 +12,8 @@ from jaxnets import check
 from jaxnets.functional.activation import sigmoid, tanh
 from jaxnets.functional.dropout import dropout as drop
 from jaxnets.functional.rectifier import relu
-from jaxnets.lowering.recurrence import State, Update, Weights, affine, recurrence, step
+from jaxnets.lowering.linear import affine
+from jaxnets.lowering.recurrence import State, Update, Weights, recurrence, step
 
 __all__ = [
     "gru",

@@ -7,7 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-__all__ = ["State", "Update", "Weights", "affine", "recurrence", "step"]
+from jaxnets.lowering.linear import affine
+from jaxnets.lowering.precision import wide
+
+__all__ = ["State", "Update", "Weights", "recurrence", "step"]
 
 State = tuple[jax.Array, ...]
 """What a cell carries from step to step: `(h,)`, or `(h, c)`."""
@@ -24,12 +27,6 @@ class Weights(NamedTuple):
     bias_ih: jax.Array | None = None
     bias_hh: jax.Array | None = None
     hr: jax.Array | None = None
-
-
-def affine(input: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
-    """`x Aᵀ + b` of the last axis."""
-    output = input @ weight.T
-    return output if bias is None else output + jnp.broadcast_to(bias, output.shape)
 
 
 def step(update: Update, gates: jax.Array, state: State, weights: Weights) -> State:
@@ -58,6 +55,9 @@ def recurrence(
     gates = affine(input, weights.ih, weights.bias_ih)
     # A scan's state keeps its type: where it lies on a mesh is settled by the first step, so also before it.
     state = tuple(h + jnp.zeros_like(gates[0, :, : h.shape[-1]]) for h in state)
+
+    # Each step adds to the gradients of what it uses: in half precision they would lose what the steps add.
+    weights = jax.tree.map(wide, weights)
 
     def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
         gates, time = x

@@ -1,0 +1,21 @@
+"""Affine maps of the last axis, with half precision gradients of the bias, long sums, added up in float32."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxnets.lowering.precision import wide
+
+__all__ = ["add_bias", "affine"]
+
+
+def affine(input: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
+    """`x Aᵀ + b` of the last axis, in the dtype of `input`; the weight may be wider, and its gradient then is."""
+    return add_bias(input @ weight.astype(input.dtype).T, bias)
+
+
+def add_bias(output: jax.Array, bias: jax.Array | None) -> jax.Array:
+    """`output + bias`, which is laid along the last axis, or nothing."""
+    if bias is None:
+        return output
+    # Widened and narrowed again, which changes no number: but what is summed for the gradient is wide.
+    return output + jnp.broadcast_to(wide(bias), output.shape).astype(output.dtype)
