@@ -8,7 +8,7 @@ import ast
 import builtins
 import keyword
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,6 +34,14 @@ __all__ = ["Body", "Method", "Surroundings"]
 
 MARK = "%"
 """What a placeholder's name begins with."""
+
+REQUIRED = object()
+
+PACKING: Mapping[str, tuple[Any, ...]] = {
+    "pack_padded_sequence": (REQUIRED, REQUIRED, False, True),
+    "pad_packed_sequence": (REQUIRED, False, 0.0, None),
+}
+"""Functions of packed sequences, with the default values of their arguments."""
 
 TAKEN = frozenset({*keyword.kwlist, *dir(builtins), "self", "F", "nn", "nnx", "jnp", "jax", "ops", "check", "rngs"})
 """Names that no local variable takes."""
@@ -192,6 +200,8 @@ class Body:
         return e.call("jax.lax.stop_gradient", expr)
 
     def _computed(self, item: Item) -> e.Expr:
+        if isinstance(item, Op) and item.name in PACKING:
+            return self._packing(item)
         if isinstance(item, Op):
             return operators.expression(self, item)
         callee = self.around.member(self.call.path, item.path)
@@ -212,6 +222,12 @@ class Body:
             else:
                 args.append(self.expr(x))
         return e.call(callee, *args, **kwargs)
+
+    def _packing(self, item: Op) -> e.Expr:
+        defaults = dict(zip(item.kwargs, PACKING[item.name], strict=True))
+        args = [self.expr(x) for name, x in item.kwargs.items() if defaults[name] is REQUIRED]
+        named = {n: self.expr(x) for n, x in item.kwargs.items() if defaults[n] is not REQUIRED and x != defaults[n]}
+        return e.call(f"nn.utils.rnn.{item.name}", *args, **named)
 
     def _from_outside(self, value: Value) -> e.Expr:
         if value.path is not None:
@@ -395,7 +411,9 @@ class Body:
             self._forms[tree] = name
             self._available.append((tree, name))
         else:
-            self._preferred[placeholder] = [_default_name(item)]
+            packed = tree.fields.get("data") if isinstance(tree, Structure) else None
+            known = packed.names.get(self.call, ()) if isinstance(packed, Value) else ()
+            self._preferred[placeholder] = [*known, _default_name(item)]
             self._reach(name, tree)
             self._hold(placeholder, tree)
         return name
@@ -411,6 +429,8 @@ def _default_name(item: Item) -> str:
         name = item.path.rpartition(".")[2]
         return name if not name.isdigit() else "x"
     short = item.name.rpartition(".")[2].strip("_")
+    if short == "pack_padded_sequence":
+        return "packed"
     return {"getitem": "part", "setitem": "x"}.get(short, short)
 
 

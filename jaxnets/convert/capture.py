@@ -8,27 +8,36 @@ whatever else happens (scripted functions, `vmap`, functions that are not known)
 import copy
 import functools
 import inspect
+import logging
 import operator
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from types import FrameType
+from types import CellType, FrameType, FunctionType
 from typing import Any
 
 import torch
 from torch._C._functorch import is_functorch_wrapped_tensor
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+    UnsupportedOperatorException,
+    unset_fake_temporarily,
+)
 from torch.nn.utils import rnn
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jaxnets.convert import operators, packing
 from jaxnets.convert.aliasing import Aliases, shares_memory
-from jaxnets.convert.errors import Refusal
+from jaxnets.convert.errors import ConversionError, Refusal, refuse
 from jaxnets.convert.lift import lift
 from jaxnets.convert.sizes import Axis, Size
 from jaxnets.convert.stock import is_stock
@@ -44,7 +53,7 @@ PLUMBING = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parent}{
 
 
 class Unknown(Exception):
-    """Code asks for numbers that are not there while a module is looked at."""
+    """Code asks for what is not there while a module is looked at: numbers, or the size of the batch."""
 
 
 @dataclass
@@ -79,11 +88,26 @@ def capture(
     inside.train(train)
     recorder = Recorder(inside, fake, _batch((args, kwargs), dynamic))
     given_args, given_kwargs = _faked((tuple(args), dict(kwargs)), fake, dynamic)
-    with packing.intercepted(recorder.packed), recorder.listening():
-        inside(*given_args, **given_kwargs)
+    with packing.intercepted(recorder.packed), _quiet(), recorder.listening():
+        recorder.run(lambda: inside(*given_args, **given_kwargs))
     recorder.end()
-    lift(recorder.root)
+    if not recorder.refusals:
+        lift(recorder.root)
     return Trace(recorder.root, recorder.refusals, recorder.decides)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch logs nothing, and takes no path of its own for inference."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    was_off, was_fast = log.disabled, torch.backends.mha.get_fastpath_enabled()
+    log.disabled = True
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        log.disabled = was_off
+        torch.backends.mha.set_fastpath_enabled(was_fast)
 
 
 def _batch(tree: Any, dynamic: set[int]) -> int | None:
@@ -93,13 +117,44 @@ def _batch(tree: Any, dynamic: set[int]) -> int | None:
 
 
 def _copy(module: torch.nn.Module) -> torch.nn.Module:
-    """A module of the same arrays whose parameters need no gradient: then torch makes no copies of views."""
+    """A module of the same arrays whose parameters need no gradient: then torch makes no copies of views.
+
+    Buffers are copied: torch computes with small ones for good, where it can.
+    """
     memo: dict[int, Any] = {}
     for tensor in [*module.parameters(), *module.buffers()]:
         plain = tensor.detach()
+        if not isinstance(tensor, torch.nn.Parameter):
+            plain = plain.clone()
         parameter = isinstance(tensor, torch.nn.Parameter)
         memo[id(tensor)] = torch.nn.Parameter(plain, requires_grad=False) if parameter else plain
-    return copy.deepcopy(module, memo)
+    for part in module.modules():
+        for x in _leaves(vars(part)):
+            if isinstance(x, torch.Tensor) and not x.is_leaf:  # computed in an earlier call
+                memo[id(x)] = x.detach().clone()
+    copied = copy.deepcopy(module, memo)
+    for part in copied.modules():
+        _rebind(vars(part), memo)
+    return copied
+
+
+def _rebind(attributes: dict[str, Any], memo: Mapping[int, Any]) -> None:
+    """Functions that are attributes or hooks see the copies of the modules that they see: `copy` leaves them alone."""
+    for name, x in list(attributes.items()):
+        if isinstance(x, dict) and name not in ("_modules", "_parameters", "_buffers"):
+            _rebind(x, memo)
+        if isinstance(x, FunctionType) and x.__closure__:
+            cells = tuple(_rebound(cell, memo) for cell in x.__closure__)
+            attributes[name] = FunctionType(x.__code__, x.__globals__, x.__name__, x.__defaults__, cells)
+            attributes[name].__kwdefaults__ = x.__kwdefaults__
+
+
+def _rebound(cell: CellType, memo: Mapping[int, Any]) -> CellType:
+    try:
+        found = cell.cell_contents
+    except ValueError:  # it is empty
+        return cell
+    return CellType(memo[id(found)]) if id(found) in memo else cell
 
 
 def _faked(tree: Any, fake: FakeTensorMode, dynamic: set[int]) -> Any:
@@ -155,6 +210,8 @@ class Recorder:
         self._over = False
         self._hidden = 0  # above 0 nothing is written down: what runs is inside of what was
         self._paths = _paths(module)
+        self._looked: dict[str, str] = {}  # buffers of which code has read numbers, and where
+        self._strangers: set[int] = set()
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -171,6 +228,33 @@ class Recorder:
         finally:
             for module in modules.values():
                 vars(module).pop("forward", None)
+
+    def run(self, function: Callable[[], Any]) -> None:
+        """Runs what is to be looked at. What goes wrong after something was refused, goes wrong because of that."""
+        try:
+            function()
+        except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException) as error:
+            operator_of = getattr(error, "func", error)
+            remedy = "no array of JAX has a size that depends on numbers; write it with masks, or outside of the module"
+            self._refuse_at(error, f"{operator_of}, which depends on the numbers of arrays,", remedy)
+        except Unknown as error:
+            if not self.refusals:
+                raise ConversionError(f"{type(self.module).__name__} cannot be converted: {error}") from None
+        except Exception as error:
+            own = Path(traceback.extract_tb(error.__traceback__)[-1].filename).is_relative_to(Path(__file__).parent)
+            if own and not self.refusals:
+                raise
+            if not self.refusals:
+                what = f"{type(error).__name__}: {error},"
+                self._refuse_at(error, what, "give example inputs with which the torch module itself runs")
+                refuse(self.refusals, type(self.module).__name__, error)
+
+    def _refuse_at(self, error: BaseException, what: str, remedy: str) -> None:
+        frames = list(traceback.walk_tb(error.__traceback__))
+        users = [(f, line) for f, line in frames if not f.f_code.co_filename.startswith(PLUMBING)]
+        calls = [f.f_locals["call"] for f, _ in frames if f.f_code.co_name == "telling" and "call" in f.f_locals]
+        place = Place(users[-1][0].f_code.co_filename, users[-1][1], users[-1][0].f_code.co_name) if users else ""
+        self.refusals.append(Refusal(what, calls[-1].path if calls else "", str(place), remedy))
 
     def end(self) -> None:
         """From here on sizes are looked at to write source."""
@@ -223,7 +307,7 @@ class Recorder:
         return call
 
     def _arguments(self, forward: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:
-        """The arguments of a call by the names in the signature, defaults included; those of `**kwargs` are named, too."""
+        """The arguments of a call by the names in the signature, defaults and those of `**kwargs` included."""
         bound = inspect.signature(forward).bind(*args, **kwargs)
         bound.apply_defaults()
         named: dict[str, Any] = {}
@@ -280,6 +364,12 @@ class Recorder:
         value.path = self._paths.get(id(tensor))
         if not isinstance(tensor, FakeTensor):
             value.data = tensor
+        if value.path is None and tensor.requires_grad and id(tensor) not in self._strangers:
+            self._strangers.add(id(tensor))
+            self.refuse(
+                f"a parameter of shape {tuple(tensor.shape)} that the module does not hold",
+                "register it, or the layer that has it: as an attribute, or in a torch.nn.ModuleList",
+            )
         return value
 
     def tree(self, tree: Any) -> Any:
@@ -327,9 +417,10 @@ class Recorder:
 
     def function(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The user's code calls a function of torch's, or an operator."""
-        if self._hidden:
-            return func(*args, **kwargs)
         name = function_name(func)
+        if self._hidden:  # torch's own checks
+            unknown = name in MADE_UP and isinstance(args[0], FakeTensor)
+            return MADE_UP[name] if unknown else func(*args, **kwargs)
         if name in SIZES:
             return self._sizes(name, args, kwargs, func(*args, **kwargs))
         if name in READS:
@@ -380,6 +471,8 @@ class Recorder:
         op.kwargs = {name: x for name, x in op.kwargs.items() if name != "out"}
         value = self.new_value(target)
         value.path = self._paths.get(id(target))
+        if value.path in self._looked:
+            self._refuse_changing(value.path)
         if result is None or result.dtype == target.dtype:
             op.output = value
         else:
@@ -407,13 +500,40 @@ class Recorder:
     def _read(self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Numbers out of a tensor: those of constants, and of buffers of integers, are known."""
         tensor = args[0]
-        known = not isinstance(tensor, FakeTensor) and not isinstance(tensor, torch.nn.Parameter)
+        known = not isinstance(tensor, FakeTensor | torch.nn.Parameter)
         if known and not (self._paths.get(id(tensor)) and tensor.is_floating_point()):
+            with self.hiding():
+                self._look(tensor)
             with unset_fake_temporarily(), self.hiding():
                 return func(*args, **kwargs)
-        if not known and not isinstance(tensor, FakeTensor):
-            raise Unknown(f"{name}() of the parameter {self._paths.get(id(tensor), '')!r}")
-        return func(*args, **kwargs)
+        return self._made_up(name)
+
+    def _made_up(self, name: str) -> Any:
+        """Notes that the code asks for numbers; another one stands for them, so that the rest can be looked at."""
+        place = self._place(sys._getframe(3))
+        if name in ("__bool__", "is_nonzero"):
+            what, remedy = "a decision by the numbers of an array", "choose with torch.where, or decide outside of it"
+        else:
+            what, remedy = f"{name.strip('_')}() of an array", "keep it an array, or pass the number as an argument"
+        again = any(x.place == str(place) for x in self.refusals)
+        self.refusals.append(Refusal(what, self.scope.path, str(place or ""), remedy))
+        if again or name not in MADE_UP:  # as in a loop that ends when the numbers say so
+            raise Unknown(what)
+        return MADE_UP[name]
+
+    def _look(self, tensor: torch.Tensor) -> None:
+        """A number of a buffer becomes part of what is written: then forward may not change it."""
+        value = self.aliases.value(tensor)
+        path = self._paths.get(id(tensor))
+        if path is not None:
+            self._looked[path] = str(self._place(sys._getframe(3)) or "")
+            if value.scope is not None:
+                self._refuse_changing(path)
+
+    def _refuse_changing(self, path: str) -> None:
+        what = f"a number that is read of the buffer {path!r}, which forward changes,"
+        remedy = "keep it an array, or count outside of the module"
+        self.refusals.append(Refusal(what, self.scope.path, self._looked[path], remedy))
 
     def _sizes(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], found: Any) -> Any:
         """Sizes that know where they come from."""
@@ -462,6 +582,7 @@ class Recorder:
         """Notes how the local variables of the user's code call the tensors and sizes that there are."""
         for user in reversed(list(self._frames(frame))):  # forward's own names first
             for name, x in user.f_locals.items():
+                x = x.data if isinstance(x, rnn.PackedSequence) else x
                 if isinstance(x, torch.Tensor):
                     value = self.aliases.known(x)
                     if value is not None:
@@ -502,7 +623,24 @@ SIZES = {"shape", "size", "numel", "nelement", "__len__"}
 READS = {"item", "tolist", "__bool__", "__int__", "__float__", "__index__", "__complex__", "is_nonzero", "numpy"}
 """How code asks for numbers."""
 
-UNSEEN = {"aten.lift_fresh", "aten.size", "aten.stride", "prim.device", "aten._assert_async", "aten._assert_scalar"}
+MADE_UP = {"item": 1, "__bool__": False, "__int__": 1, "__float__": 1.0, "__index__": 1, "is_nonzero": False}
+"""What stands for numbers that are not there."""
+
+ROOMS = {
+    "torch.nn.functional": "functional",
+    **{f"torch.{room}": room for room in ("fft", "linalg", "nested", "sparse", "special")},
+}
+"""Packages of torch's in which functions have names that other ones have elsewhere."""
+
+UNSEEN = {
+    "aten.device",
+    "aten.lift_fresh",
+    "aten.size",
+    "aten.stride",
+    "prim.device",
+    "aten._assert_async",
+    "aten._assert_scalar",
+}
 """Operators that compute nothing."""
 
 
@@ -572,7 +710,7 @@ def _leaves(tree: Any) -> Iterator[Any]:
 
 
 def function_name(func: Any) -> str:
-    """torch's name of a function, without package and class: "add", "functional.relu", "aten.add"."""
+    """torch's name of a function, without class: "add", "functional.relu", "linalg.norm", "aten.add"."""
     if isinstance(func, torch._ops.OpOverload):
         return f"aten.{func._schema.name.partition('::')[2]}"
     if isinstance(func, torch._ops.OpOverloadPacket):
@@ -581,4 +719,4 @@ def function_name(func: Any) -> str:
     if full.endswith(".__get__"):
         return full.rpartition(".")[0].rpartition(".")[2]
     head, _, name = full.rpartition(".")
-    return f"functional.{name}" if head == "torch.nn.functional" else name
+    return f"{ROOMS[head]}.{name}" if head in ROOMS else name

@@ -35,9 +35,9 @@ class Refusal:
         return f"{self.what} in {where}" + (f", {self.place}" if self.place else "") + f": {self.remedy}"
 
 
-def refuse(refusals: Sequence[Refusal], name: str) -> None:
+def refuse(refusals: Sequence[Refusal], name: str, cause: BaseException | None = None) -> None:
     """Raises all refusals in one error, if there are any."""
     unique = list(dict.fromkeys(map(str, refusals)))
     if unique:
         count = f"{len(unique)} reason{'s' * (len(unique) > 1)}"
-        raise ConversionError(f"{name} cannot be converted, {count}:\n  " + "\n  ".join(unique))
+        raise ConversionError(f"{name} cannot be converted, {count}:\n  " + "\n  ".join(unique)) from cause
