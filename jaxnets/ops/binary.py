@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -202,7 +203,23 @@ def pow(input: Operand, exponent: Operand) -> jax.Array:
             return in_wide(jnp.sqrt if exponent > 0 else lax.rsqrt, x)
     a, b = together(input=input, exponent=exponent)
     _refused(BOOL, a.dtype, "a power")
-    return in_wide(jnp.power, a, b)
+    return in_wide(_power, a, b)
+
+
+@jax.custom_jvp
+def _power(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.power(a, b)
+
+
+@_power.defjvp
+def _power_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    """0 to the power of 0 is flat, and so is 0 along exponents that are not negative."""
+    (a, b), (da, db) = primals, tangents
+    value, one = _power(a, b), jnp.ones_like(a)
+    steady, still = b == 0, (a == 0) & (b.real >= 0)
+    slope = jnp.where(steady, jnp.zeros_like(a), b * _power(a, jnp.where(steady, one, b - 1)))
+    growth = jnp.where(still, jnp.zeros_like(a), value * jnp.log(jnp.where(still, one, a)))
+    return value, da * slope + db * growth
 
 
 def _is_whole(value: float) -> bool:
@@ -256,6 +273,8 @@ def clamp(input: jax.Array, min: Operand | None = None, max: Operand | None = No
     bounds: dict[str, Any] = {name: x for name, x in (("min", min), ("max", max)) if x is not None}
     a, *rest = together(input=input, **bounds)
     _refused(COMPLEX, a.dtype, "an order")
+    if category(a.dtype) == FLOATING:
+        a = jnp.where(jnp.isnan(a), lax.stop_gradient(a), a)
     limits = dict(zip(bounds, rest, strict=True))
     if "min" in limits:
         low = limits["min"]
@@ -319,13 +338,24 @@ def nextafter(input: jax.Array, other: jax.Array) -> jax.Array:
 
 def xlogy(input: Operand, other: Operand) -> jax.Array:
     """`input * log(other)`, 0 where `input` is 0, NaN where `other` is."""
+    return _floats(lambda a, b: times_logarithm(a, b, 0), input, other)
 
-    def value(a: jax.Array, b: jax.Array) -> jax.Array:
-        out = (a == 0) & (b <= 0)
-        product = a * jnp.log(jnp.where(out, jnp.ones_like(b), b))
-        return jnp.where((a == 0) & (lax.stop_gradient(b) == jnp.inf), jnp.zeros_like(product), product)
 
-    return _floats(value, input, other)
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def times_logarithm(a: jax.Array, b: jax.Array, shift: int) -> jax.Array:
+    """`a * log(shift + b)`, 0 where `a` is 0 unless `b` is NaN."""
+    product = a * (jnp.log1p(b) if shift else jnp.log(b))
+    return jnp.where((a == 0) & ~jnp.isnan(b), jnp.zeros_like(product), product)
+
+
+@times_logarithm.defjvp
+def _times_logarithm_jvp(shift: int, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    (a, b), (da, db) = primals, tangents
+    out = (a == 0) & (b <= -shift)
+    positive = jnp.where(out, jnp.ones_like(b), b)
+    growth = da * (jnp.log1p(positive) if shift else jnp.log(positive))
+    slope = db * (a / (b + shift))
+    return times_logarithm(a, b, shift), jnp.where(out, jnp.zeros_like(a), growth) + slope
 
 
 def logaddexp(input: jax.Array, other: jax.Array) -> jax.Array:

@@ -142,11 +142,11 @@ def _reduced(target: _Target, src: jax.Array, reduce: str, include_self: bool) -
     best = place.max(hold(src)) if reduce == "amax" else place.min(hold(src))
     if category(x.dtype) < FLOATING:
         return target.back(best)
-    mine, theirs = base == best, src == best[places]
-    if not include_self:
-        mine &= ~touched
+    # torch counts an input of its own that is equal, even if it takes no part
+    mine, theirs = x == best, src == best[places]
     count = mine.astype(x.dtype).at[places].add(theirs.astype(x.dtype))
     zero = jnp.zeros((), x.dtype)
+    mine = mine if include_self else mine & ~touched
     share = jnp.where(mine, base, zero).at[places].add(jnp.where(theirs, src, zero))
     return target.back(with_slope_of(share / jnp.maximum(count, 1), best))
 

@@ -187,9 +187,10 @@ def bincount(input: jax.Array, weights: jax.Array | None = None, minlength: int 
     check.rank("input", x, {1: "(N,)"})
     size = check.integer("minlength", minlength, least=0)
     if not isinstance(x, jax.core.Tracer) and x.size:
-        if int(x.min()) < 0:
+        known = np.asarray(x)
+        if known.min() < 0:
             raise ValueError("input: expected integers that are not negative")
-        size = max(size, int(x.max()) + 1)
+        size = max(size, int(known.max()) + 1)
     if weights is None:
         return jnp.zeros(size, int64()).at[x].add(1, mode="drop")
     weights = check.array("weights", weights)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.scipy import special as jsp
 
 from jaxnets.ops.aten import log_softmax, softmax
-from jaxnets.ops.binary import _floats, xlogy
+from jaxnets.ops.binary import _floats, times_logarithm, xlogy
 from jaxnets.ops.promotion import FLOATING, Operand
 from jaxnets.ops.reduction import logsumexp
 from jaxnets.ops.unary import (
@@ -61,11 +61,18 @@ __all__ = [
     "zeta",
 ]
 
+
+def _entropy(x: jax.Array) -> jax.Array:
+    value = jax.custom_jvp(jsp.entr)
+    value.defjvp(lambda primals, tangents: (value(*primals), -(jnp.log(*primals) + 1) * tangents[0]))
+    return value(x)
+
+
 psi = digamma
 gammaln = lgamma
 multigammaln = mvlgamma
 
-entr = floating("entr", jsp.entr, "`-x log(x)`: 0 at 0, -inf below.", FLOATING)
+entr = floating("entr", _entropy, "`-x log(x)`: 0 at 0, -inf below.", FLOATING)
 i0e = floating("i0e", jsp.i0e, "`exp(-|x|) * i0(x)`.", FLOATING)
 i1 = floating("i1", jsp.i1, "Modified Bessel function of the first kind, order 1.", FLOATING)
 i1e = floating("i1e", jsp.i1e, "`exp(-|x|) * i1(x)`.", FLOATING)
@@ -86,15 +93,16 @@ def gammaincc(input: Operand, other: Operand) -> jax.Array:
 
 def zeta(input: Operand, other: Operand) -> jax.Array:
     """Hurwitz zeta function: sum over k of `(k + other) ** -input`."""
-    return _floats(jsp.zeta, input, other)
+
+    def value(a: jax.Array, b: jax.Array) -> jax.Array:
+        nan, inf = jnp.full_like(a, jnp.nan), jnp.full_like(a, jnp.inf)
+        left = jnp.where(b == jnp.floor(b), inf, jnp.where(a != jnp.floor(a), nan, jsp.zeta(a, b)))
+        found = jnp.where(b <= 0, left, jsp.zeta(a, b))
+        return jnp.where(a == 1, inf, jnp.where(a < 1, nan, found))
+
+    return _floats(value, input, other)
 
 
 def xlog1py(input: Operand, other: Operand) -> jax.Array:
     """`input * log1p(other)`, 0 where `input` is 0, NaN where `other` is."""
-
-    def value(a: jax.Array, b: jax.Array) -> jax.Array:
-        out = (a == 0) & (b <= -1)
-        product = a * jnp.log1p(jnp.where(out, jnp.zeros_like(b), b))
-        return jnp.where((a == 0) & (jax.lax.stop_gradient(b) == jnp.inf), jnp.zeros_like(product), product)
-
-    return _floats(value, input, other)
+    return _floats(lambda a, b: times_logarithm(a, b, 1), input, other)

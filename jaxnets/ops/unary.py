@@ -10,6 +10,7 @@ from jax import lax
 from jax.scipy import special as jsp
 
 from jaxnets import check
+from jaxnets.functional.elementwise import absolute as absolute_value
 from jaxnets.functional.elementwise import in_float32
 from jaxnets.ops.promotion import BOOL, COMPLEX, FLOATING, INTEGER, category, in_wide, int64, numbers
 
@@ -125,6 +126,10 @@ def _imaginary(x: jax.Array) -> jax.Array:
     return x.imag if category(x.dtype) == COMPLEX else jnp.zeros(x.shape, jnp.int32)
 
 
+def _absolute(x: jax.Array) -> jax.Array:
+    return absolute_value(x) if category(x.dtype) == FLOATING else jnp.abs(x)
+
+
 def _reciprocal(x: jax.Array) -> jax.Array:
     return lax.integer_pow(x, -1)
 
@@ -179,7 +184,7 @@ sqrt = floating("sqrt", jnp.sqrt, "Square root, NaN below 0; its derivative at 0
 tan = floating("tan", jnp.tan, "Tangent of an angle in radians.")
 tanh = floating("tanh", jnp.tanh, "Hyperbolic tangent.")
 
-abs = absolute = elementwise("abs", jnp.abs, "Absolute value, real for complex numbers; its derivative at 0 is 0.", 1)
+abs = absolute = elementwise("abs", _absolute, "Absolute value, real for complex numbers; its derivative at 0 is 0.", 1)
 neg = negative = elementwise("neg", jnp.negative, "`-x`; booleans are refused.", INTEGER)
 positive = elementwise("positive", lambda x: x, "`input` itself; booleans are refused.", INTEGER)
 square = elementwise("square", lambda x: x * x if x.dtype != bool else x.astype(int64()), "`x * x`.")

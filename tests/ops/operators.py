@@ -30,7 +30,7 @@ def to_jax(tree):
     if isinstance(tree, torch.Tensor):
         if tree.dtype == torch.bfloat16:
             return jnp.asarray(tree.detach().float().numpy()).astype(jnp.bfloat16)
-        return jnp.asarray(tree.detach().resolve_conj().numpy())
+        return jnp.asarray(tree.detach().resolve_conj().numpy(force=True))
     if isinstance(tree, torch.dtype):
         return np.dtype(DTYPES[tree])
     if isinstance(tree, list | tuple):

@@ -38,63 +38,23 @@ ints, mask = whole(3, 4, low=-5), torch.tensor([[True, False, True, True]]).expa
 image, volume = real(2, 4, 6, 5), real(1, 2, 4, 5, 3)
 kernel, deep = real(6, 2, 3, 3), real(4, 3, 2)
 stats = real(4), real(4).abs() + 0.5
+running = real(4), real(4).abs() + 0.5  # torch writes into these
 _pool = torch.ops.aten.max_pool2d_with_indices(image, [2, 3], [2, 1], [1, 1])
 _norm = torch.ops.aten.native_layer_norm(x, [4], y, y, 1e-5)
 _group = torch.ops.aten.native_group_norm(image, y, y, 2, 4, 30, 2, 1e-5)
 rows = torch.tensor([[0, 2, 1, 0], [1, 1, 0, 2]])
 three = (True, True, True)
 
+# fmt: off
 UNARY = (
-    *(
-        [
-            "abs",
-            "ceil",
-            "cos",
-            "cosh",
-            "erf",
-            "exp",
-            "expm1",
-            "floor",
-            "isinf",
-            "isnan",
-            "logical_not",
-            "neg",
-            "reciprocal",
-            "relu",
-            "round",
-            "sigmoid",
-            "sign",
-            "sin",
-            "sinh",
-        ]
-    ),
-    *(
-        [
-            "tan",
-            "tanh",
-            "trunc",
-            "asinh",
-            "atan",
-            "clone",
-            "alias",
-            "amax",
-            "amin",
-            "any",
-            "argmax",
-            "argmin",
-            "mean",
-            "prod",
-            "nonzero",
-            "leaky_relu",
-            "elu",
-            "gelu",
-        ]
-    ),
-    *(["hardtanh", "squeeze_none"]),
+    "abs", "ceil", "cos", "cosh", "erf", "exp", "expm1", "floor", "isinf", "isnan", "logical_not", "neg",
+    "reciprocal", "relu", "round", "sigmoid", "sign", "sin", "sinh", "tan", "tanh", "trunc", "asinh", "atan",
+    "clone", "alias", "amax", "amin", "any", "argmax", "argmin", "mean", "prod", "nonzero", "leaky_relu", "elu",
+    "gelu", "hardtanh",
 )
+# fmt: on
 POSITIVE = ["log", "log10", "log1p", "log2", "rsqrt", "sqrt"]
 COMPARED = ["eq", "ge", "gt", "le", "lt", "ne"]
-ARITHMETIC = ["add", "sub", "mul", "div", "fmod", "remainder"]
 BITS = ["bitwise_and", "bitwise_or", "bitwise_xor"]
 
 # operator.overload: the arguments of a call or two; what is drawn or has no numbers is below
@@ -107,9 +67,9 @@ CALLS = {
     "_fft_r2c.default": [(x, [1], 0, True), (x, [0, 1], 1, False)],
     "_local_scalar_dense.default": [(torch.tensor(2.5),)],
     "_log_softmax.default": [(x, 1, False)],
-    "_native_batch_norm_legit.default": [(image, *stats, *stats, True, 0.1, 1e-5)],
+    "_native_batch_norm_legit.default": [(image, *stats, *running, True, 0.1, 1e-5)],
     "_native_batch_norm_legit.no_stats": [(image, *stats, True, 0.1, 1e-5)],
-    "_native_batch_norm_legit_no_training.default": [(image, *stats, *stats, 0.1, 1e-5)],
+    "_native_batch_norm_legit_no_training.default": [(image, *stats, *running, 0.1, 1e-5)],
     "_pdist_forward.default": [(real(5, 3), 2.0)],
     "_softmax.default": [(x, -1, False)],
     "_to_copy.default": [((x,), {"dtype": torch.int64}), (x,)],
@@ -236,7 +196,7 @@ CALLS = {
     "view.default": [(x, [2, -1])],
     "where.self": [(mask, x, y)],
 }
-CALLS |= {f"{name}.default": [(x,)] for name in UNARY if name != "squeeze_none"}
+CALLS |= {f"{name}.default": [(x,)] for name in UNARY}
 CALLS |= {f"{name}.default": [(positive,)] for name in POSITIVE}
 CALLS |= {f"{name}.Tensor": [(ints, whole(4)), (x, ints)] for name in COMPARED}
 CALLS |= {f"{name}.Scalar": [(ints, 2), (x, 0.25)] for name in COMPARED}
