@@ -171,7 +171,7 @@ class Assembler:
         elif type(module) in CONTAINERS:
             node = self._container(path, module)
         else:
-            self._unify(type(module))
+            self._unify(type(module), _level(module))
             node = self._nodes[path]
         self._nodes[path] = node
         return node
@@ -188,22 +188,19 @@ class Assembler:
         if child is None:
             return None
         first = self._first.setdefault(id(child), path)
-        return self._node(path) if first == path else Shared(first)
+        return self._node(first) if first == path or _is_free(child) else Shared(first)
 
-    def _unify(self, cls: type) -> None:
-        """Writes the class of all modules of one class of the user's."""
-        paths = [p for p, m in self.modules.items() if type(m) is cls and not is_stock(m)]
+    def _unify(self, cls: type, level: int) -> None:
+        """Writes the class of all modules of one class of the user's, of those that hold others of it that deep."""
+        paths = [p for p, m in self.modules.items() if type(m) is cls and _level(m) == level and not is_stock(m)]
         instances = [self._instance(p) for p in paths]
         base = "nnx.Module"
         if issubclass(cls, torch.nn.Sequential | torch.nn.ModuleList | torch.nn.ModuleDict):
             base = f"nn.{next(k for c, k in CONTAINERS.items() if issubclass(cls, c))}"
         name = self._class_name(cls)
-        if base == "nn.Sequential" and cls.forward is torch.nn.Sequential.forward and _differ_much(instances):
-            found = Template(name, base, f"{cls.__module__}.{cls.__qualname__}", is_open=True)
-            self.templates.append(found)
+        if base != "nnx.Module" and _differ_much(instances):
             for x in instances:
-                self._nodes[x.path] = Own(found, x.parts)
-            return
+                x.children = Children(base.removeprefix("nn."), tuple((n, x.parts.pop(n)) for n in x.module._modules))
         found, arguments = template(name, base, f"{cls.__module__}.{cls.__qualname__}", instances)
         methods = [m for p in paths if (m := self._methods.get(p))]
         found.uses_mode = any(m.uses_mode for m in methods)
@@ -260,7 +257,7 @@ class Assembler:
         result: dict[str, list[tuple[str, str]]] = {}
         first: dict[int, str] = {}
         for name, child in self.module.named_modules(remove_duplicate=False):
-            if id(child) in first and _owner(name) in self.modules:
+            if id(child) in first and _owner(name) in self.modules and not _is_free(child):
                 result.setdefault(self._common(name, first[id(child)]), []).append((name, first[id(child)]))
             first.setdefault(id(child), name)
         owners: dict[int, tuple[str, int]] = {}
@@ -361,15 +358,28 @@ def _by_path(
     return result
 
 
+def _is_free(module: torch.nn.Module) -> bool:
+    """Whether a layer holds nothing, so that another one is as good."""
+    return is_stock(module) and not any(True for _ in module.parameters()) and not any(True for _ in module.buffers())
+
+
+def _level(module: torch.nn.Module) -> int:
+    """How deep modules of its own class are nested in a module."""
+    inside = [x for child in module.children() for x in child.modules() if type(x) is type(module)]
+    return 1 + max(map(_level, inside)) if inside else 0
+
+
 def _differ_much(instances: Sequence[Instance]) -> bool:
     """Whether modules of one class hold so different children that they are better given to the constructor."""
-    sizes = {len(x.parts) for x in instances}
-    numbered = all(list(x.parts) == [str(i) for i in range(len(x.parts))] for x in instances)
-    return max(sizes) - min(sizes) > 1 or (len({tuple(x.parts) for x in instances}) > 1 and not numbered)
+    names = [tuple(x.module._modules) for x in instances]
+    numbered = all(n == tuple(str(i) for i in range(len(n))) for n in names)
+    sizes = {len(n) for n in names}
+    chained = all(_is_chain(x.module) for x in instances)  # else the body asks for single layers
+    return len(set(names)) > 1 and (max(sizes) - min(sizes) > 1 or not numbered or not chained)
 
 
-def _is_chain(module: torch.nn.Sequential) -> bool:
-    return type(module).forward is torch.nn.Sequential.forward
+def _is_chain(module: torch.nn.Module) -> bool:
+    return getattr(type(module), "forward", None) is torch.nn.Sequential.forward
 
 
 def _is_literal(x: Any) -> bool:
@@ -455,11 +465,12 @@ def _frozen(module: torch.nn.Module) -> list[str]:
 
 
 def _constructor(found: Template, frozen: Sequence[str] = ()) -> ast.stmt | None:
-    if found.is_open:
-        return None
     body: list[ast.stmt] = []
     names = {p.name for p in found.parameters}
-    if found.base == "nn.Sequential":
+    if found.children is not None:
+        stars = "*" if found.base == "nn.Sequential" else ""
+        body += ast.parse(f"super().__init__({stars}{found.children})").body
+    if found.base == "nn.Sequential" and found.children is None:
         children = found.parts
         optional = [isinstance(x, Slot) and any(y is None for y in _values(found, x)) for x in children.values()]
         if any(optional):
@@ -474,8 +485,6 @@ def _constructor(found: Template, frozen: Sequence[str] = ()) -> ast.stmt | None
         body[0].value.func = ast.parse("super().__init__", mode="eval").body  # type: ignore[attr-defined]
     else:
         for name, node in found.parts.items():
-            if isinstance(node, Shared):
-                continue
             target = ast.Attribute(ast.Name("self"), name)
             if node is None:
                 body.append(ast.Assign([target], ast.Constant(None)))
@@ -493,17 +502,19 @@ def _constructor(found: Template, frozen: Sequence[str] = ()) -> ast.stmt | None
         body.append(ast.Assign([e.dotted("self.deterministic")], ast.Constant(False)))
     if found.draws:
         body.append(ast.Assign([e.dotted("self.rngs")], e.template("rngs.dropout.fork()")))
-    if not body and not names:
+    if (not body and not names) or (found.children is not None and len(body) == 1):
         return None
     required = [p for p in found.parameters if not p.has_default]
     optional = [p for p in found.parameters if p.has_default]
-    arguments = ast.arguments(
-        posonlyargs=[],
-        args=[ast.arg("self"), *(ast.arg(p.name, _annotation(p)) for p in (*required, *optional))],
-        kwonlyargs=[ast.arg("rngs", e.dotted("nnx.Rngs"))] if found.needs_rngs else [],
-        kw_defaults=[None] if found.needs_rngs else [],
-        defaults=[node_expression(p.default) for p in optional],
-    )
+    own = [ast.arg(p.name, _annotation(p)) for p in (*required, *optional)]
+    defaults = [node_expression(p.default) for p in optional]
+    rngs = [ast.arg("rngs", e.dotted("nnx.Rngs"))] if found.needs_rngs else []
+    arguments = ast.arguments([], [ast.arg("self"), *own], None, rngs, [None] * len(rngs), None, defaults)
+    if found.children and found.base == "nn.Sequential":
+        by_name: list[ast.expr | None] = [*[None] * len(required), *defaults, *[None] * len(rngs)]
+        arguments = ast.arguments([], [ast.arg("self")], ast.arg(found.children), [*own, *rngs], by_name, None, [])
+    elif found.children:
+        arguments.args.insert(1, ast.arg(found.children))
     return ast.FunctionDef("__init__", arguments, body or [ast.Pass()], [])
 
 

@@ -212,6 +212,7 @@ class Recorder:
         self._paths = _paths(module)
         self._looked: dict[str, str] = {}  # buffers of which code has read numbers, and where
         self._strangers: set[int] = set()
+        self._casts: list[tuple[torch.Tensor, torch.dtype]] | None = None  # what autocast casts, where that is asked
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -274,7 +275,7 @@ class Recorder:
 
         @wraps(forward)
         def telling(*args: Any, **kwargs: Any) -> Any:
-            if self._hidden:
+            if self._hidden or (_is_autocast() and (leaf or _is_chain(module))):  # layers compute in one dtype
                 return forward(*args, **kwargs)
             with self.hiding():
                 call = self._begin(path, module, leaf, args, kwargs)
@@ -426,13 +427,49 @@ class Recorder:
         if name in READS:
             return self._read(name, func, args, kwargs)
         wrapped = any(isinstance(x, torch.Tensor) and is_functorch_wrapped_tensor(x) for x in _leaves((args, kwargs)))
-        if wrapped or _is_autocast() or not operators.is_known(name):
+        if wrapped or not operators.is_known(name):
             return func(*args, **kwargs)  # its operators are seen by the other listener
+        if _is_autocast():
+            cast = self._cast(func, args, kwargs)
+            if cast is None:
+                return func(*args, **kwargs)
+            args, kwargs = cast
+            with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+                return self._perform(name, func, args, kwargs)
         return self._perform(name, func, args, kwargs)
+
+    def _cast(self, func: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any] | None:
+        """Arguments in the dtypes in which autocast has a function compute; None where it casts inside of it, too."""
+        with self.hiding():
+            given = {id(x): x for x in _leaves((args, kwargs)) if isinstance(x, torch.Tensor)}
+            self._casts = []
+            func(*args, **kwargs)
+            casts, self._casts = self._casts, None
+        wanted = {id(x): dtype for x, dtype in casts}
+        if not all(id(x) in given and x is given[id(x)] for x, _ in casts):
+            return None
+        for x, dtype in casts:
+            if wanted[id(x)] != dtype:
+                return None
+        frame = sys._getframe(2)
+
+        def cast(x: Any) -> Any:
+            if not isinstance(x, torch.Tensor) or id(x) not in wanted:
+                return x
+            with self.hiding():
+                op = Op("to", (self.tree(x), wanted[id(x)]), {}, None, torch.is_grad_enabled(), self._place(frame))
+                output = x.to(wanted[id(x)])
+                self.scope.body.append(op)
+                op.output = self.outputs(output, op, ())
+            return output
+
+        return _map_objects(cast, args), _map_objects(cast, kwargs)
 
     def operator(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """An operator runs that is not inside of what was written down."""
         name = function_name(func)
+        if self._casts is not None and name == "aten._to_copy":
+            self._casts.append((args[0], kwargs.get("dtype", args[0].dtype)))
         if self._hidden or name in UNSEEN:
             return func(*args, **kwargs)
         if not operators.is_known(name):
@@ -450,7 +487,9 @@ class Recorder:
             tensors = [x for x in _leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
             like = operators.functional_twin(name, func, args, kwargs)
             with self.aliases.watching(tensors) as written:
-                output = func(*args, **kwargs)
+                output = self._computed(func, args, kwargs)
+            if like is None and written and kwargs.get("out") is None and not _is_among(output, written):
+                return self._tracked(op, output, written)
             if written or like is not None:
                 self.scope.body.append(op)
                 self._write(op, kwargs.get("out", tensors[0]), output if like is None else like)
@@ -462,6 +501,53 @@ class Recorder:
             self.scope.body.append(op)
             op.output = self.outputs(output, op, tensors)
             return output
+
+    def _computed(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What a function gives; of one whose code looks at numbers, what it gives for ones."""
+        try:
+            return func(*args, **kwargs)
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            if str(getattr(error, "func", "")).removesuffix(".default") in operators.SHAPED_BY_NUMBERS:
+                raise
+            try:
+                return self._by_example(func, args, kwargs)
+            except Exception:
+                raise error from None
+
+    def _by_example(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        ones: dict[int, torch.Tensor] = {}
+
+        def one(x: Any) -> Any:
+            return ones.setdefault(id(x), torch.ones(x.shape, dtype=x.dtype)) if isinstance(x, torch.Tensor) else x
+
+        with unset_fake_temporarily(), torch.random.fork_rng(devices=[]):
+            output = func(*_map_objects(one, args), **_map_objects(one, kwargs))
+            made = [x for x in _leaves(output) if isinstance(x, torch.Tensor)]
+            if any(shares_memory(x, y) or y._version for x in made for y in ones.values()):
+                raise Unknown("a view of what depends on numbers")
+        return _map_objects(lambda x: torch.empty_like(x, device="cpu") if isinstance(x, torch.Tensor) else x, output)
+
+    def _tracked(self, op: Op, output: Any, written: Sequence[torch.Tensor]) -> Any:
+        """A normalisation that moves its running statistics towards those of the batch."""
+        found = operators.tracked(op)
+        if found is None:
+            self.refuse(f"{op.name}, which writes into its arguments,", "write into them by a statement of its own")
+            return output
+        statistics, inputs, momentum = found
+        op.name, op.args, op.kwargs = statistics, inputs, {}
+        values = [self.new_value(x) for x in (output, *written)]
+        self.scope.body.append(op)
+        self.aliases.bind(output, values[0])
+        op.output = tuple(values)
+        with torch.no_grad():
+            for running, batch in zip(written, values[1:], strict=True):
+                old = self.aliases.value(running)
+                new = self.emit("mul", (batch, momentum), Value(old.shape, batch.dtype))
+                kept = self.emit("mul", (old, 1 - momentum), Value(old.shape, old.dtype))
+                value = self.emit("add", (new, kept), self.new_value(running))
+                value.path = self._paths.get(id(running))
+                self.aliases.written(running, value)
+        return output
 
     def _write(self, op: Op, target: Any, result: torch.Tensor | None) -> None:
         """An operation wrote its result into a tensor, in that tensor's dtype."""
@@ -644,8 +730,18 @@ UNSEEN = {
 """Operators that compute nothing."""
 
 
+def _is_among(tree: Any, tensors: Sequence[torch.Tensor]) -> bool:
+    """Whether an output is, or shares memory with, one of the tensors."""
+    outputs = [x for x in _leaves(tree) if isinstance(x, torch.Tensor)]
+    return any(x is y or shares_memory(x, y) for x in outputs for y in tensors)
+
+
 def _has_batch(x: Any) -> bool:
     return isinstance(x, int) and x > 0 and x % BATCH == 0
+
+
+def _is_chain(module: torch.nn.Module) -> bool:
+    return isinstance(module, torch.nn.Sequential) and type(module).forward is torch.nn.Sequential.forward
 
 
 def _is_autocast() -> bool:

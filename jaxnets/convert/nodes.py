@@ -97,6 +97,8 @@ def node_expression(node: Any) -> ast.expr:
         return _own(node)
     if isinstance(node, Children):
         return _children(node)
+    if isinstance(node, Shared):  # holds the place until both are built
+        return e.call("nn.Identity")
     if isinstance(node, Held):
         return _held(node)
     if isinstance(node, tuple):
@@ -109,15 +111,17 @@ def node_expression(node: Any) -> ast.expr:
 
 
 def _own(node: Own) -> ast.expr:
-    if node.template.is_open:
-        return _sequential(node.template.name, dict(node.args))
     args: list[ast.expr] = []
     kwargs: dict[str, ast.expr] = {}
+    if node.template.children:
+        args += _layers(node.args[node.template.children])
     for parameter in node.template.parameters:
         value = node.args[parameter.name]
         if parameter.has_default:
             if not _same(value, parameter.default):
                 kwargs[parameter.name] = node_expression(value)
+        elif node.template.children:
+            kwargs[parameter.name] = node_expression(value)
         else:
             args.append(node_expression(value))
     if node.template.needs_rngs:
@@ -130,26 +134,27 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _children(node: Children) -> ast.expr:
-    names = [name for name, _ in node.items]
+    return e.call(f"nn.{node.kind}", *_layers(node))
+
+
+def _layers(node: Children) -> list[ast.expr]:
+    """What the constructor of a container is given."""
+    names, values = [name for name, _ in node.items], [x for _, x in node.items]
     numbered = names == [str(i) for i in range(len(names))]
-    values = [x for _, x in node.items]
     if node.kind == "Sequential":
-        return _sequential("nn.Sequential", dict(node.items))
+        if numbered:
+            return _repeated(values)
+        return [ordered({name: node_expression(x) for name, x in node.items})]
+    if not values:
+        return []
     if node.kind in ("ModuleList", "ParameterList") and numbered:
         repeats = _repeated(values)
         if len(repeats) == 1 and isinstance(repeats[0], ast.Starred):
             generator = repeats[0].value
             assert isinstance(generator, ast.GeneratorExp)
-            return e.call(f"nn.{node.kind}", ast.ListComp(generator.elt, generator.generators))
-        return e.call(f"nn.{node.kind}", ast.List(repeats)) if values else e.call(f"nn.{node.kind}")
-    pairs = ast.Dict([e.literal(name) for name in names], [node_expression(x) for x in values])
-    return e.call(f"nn.{node.kind}", pairs)
-
-
-def _sequential(function: str, items: Mapping[str, Any]) -> ast.expr:
-    if list(items) == [str(i) for i in range(len(items))]:
-        return e.call(function, *_repeated(list(items.values())))
-    return e.call(function, ordered({name: node_expression(x) for name, x in items.items()}))
+            return [ast.ListComp(generator.elt, generator.generators)]
+        return [ast.List(repeats)]
+    return [ast.Dict([e.literal(name) for name in names], [node_expression(x) for x in values])]
 
 
 def ordered(items: Mapping[str, ast.expr]) -> ast.expr:

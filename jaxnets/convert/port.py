@@ -1,5 +1,6 @@
 """From a live torch module to Flax: `to_source`, `from_torch`."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -40,10 +41,16 @@ def from_torch(
     assembler = _assembled(module, args, kwargs, dynamic_batch)
     source = assembler.source()
     made = run(source, type(module).__name__)
-    model = getattr(made, assembler.entry())(rngs=unfilled_rngs(nnx.Rngs(0)))
+    build = getattr(made, assembler.entry())
+    model = build(rngs=unfilled_rngs(nnx.Rngs(0))) if _takes_rngs(build) else build()
     load_state_dict(model, module.state_dict())
     _set_modes(model, module)
     return model
+
+
+def _takes_rngs(build: Any) -> bool:
+    """Whether what builds a module needs random keys: a class without parameters has no such argument."""
+    return "rngs" in inspect.signature(build.__init__ if isinstance(build, type) else build).parameters
 
 
 def run(source: str, name: str) -> ModuleType:

@@ -17,7 +17,7 @@ from typing import Any
 from jaxnets.convert import expressions as e
 from jaxnets.convert.calls import Build
 from jaxnets.convert.errors import ConversionError
-from jaxnets.convert.nodes import Children, Held, Own, Slot, rebuilt
+from jaxnets.convert.nodes import Children, Held, Own, Shared, Slot, rebuilt
 from jaxnets.convert.source import _plain as plain
 
 __all__ = ["Instance", "Parameter", "Template", "template"]
@@ -46,6 +46,7 @@ class Instance:
         statements: the body of its `__call__`; None if it was never called.
         numbers: how local variables of the user's code call numbers.
         ties: pairs of names, of which the first is the same parameter or module as the second.
+        children: the layers of a container that is given them.
     """
 
     path: str
@@ -54,6 +55,7 @@ class Instance:
     statements: list[ast.stmt] | None
     numbers: Mapping[float, str] = field(default_factory=dict)
     ties: tuple[tuple[str, str], ...] = ()
+    children: Children | None = None
 
 
 @dataclass(eq=False)
@@ -69,7 +71,7 @@ class Template:
         statements: the body of `__call__`.
         inputs: the parameters of `__call__`.
         uses_mode, draws, needs_rngs: what else it needs.
-        is_open: whether it is a container that is given its children.
+        children: the parameter of a container that is given its layers.
     """
 
     name: str
@@ -84,7 +86,7 @@ class Template:
     uses_mode: bool = False
     draws: bool = False
     needs_rngs: bool = True
-    is_open: bool = False
+    children: str | None = None
     ties: tuple[tuple[str, str], ...] = ()
 
 
@@ -173,6 +175,8 @@ def unified(nodes: list[Any], slots: Slots, hint: str) -> Any:
     first = nodes[0]
     if all(type(x) is type(first) and bool(x == first) for x in nodes):
         return first
+    if all(isinstance(x, Shared) for x in nodes):
+        return first
     if isinstance(first, Build) and all(isinstance(x, Build) and x.name == first.name for x in nodes):
         args = {
             name: unified([plain(name, x.args[name]) for x in nodes], slots, f"{hint}.{name}") for name in first.args
@@ -254,6 +258,8 @@ def template(name: str, base: str, origin: str, instances: list[Instance]) -> tu
             node.attr = slot.name if slot.times == 1 else f"{slot.name}_{slot.times}"
             found.settings[node.attr] = slot
     signature = _signature(instances[0].module)
+    if instances[0].children is not None:
+        found.children = "layers" if base == "nn.Sequential" else "modules"
     for i, row in enumerate(slots.rows):
         if multiples[i] != (i, 1):
             continue
@@ -267,6 +273,8 @@ def template(name: str, base: str, origin: str, instances: list[Instance]) -> tu
     order = list(signature)
     found.parameters.sort(key=lambda p: (p.has_default, order.index(p.name) if p.name in order else len(order)))
     arguments = [{p.name: p.values[i] for p in found.parameters} for i in range(len(instances))]
+    if found.children:
+        arguments = [{found.children: x.children, **args} for x, args in zip(instances, arguments, strict=True)]
     return found, arguments
 
 
@@ -303,6 +311,13 @@ def _condition(group: list[Instance], instances: list[Instance], slots: Slots) -
             return e.template(f"self.{name} is None")
         if [not x for x in absent] == member:
             return e.template(f"self.{name} is not None")
+    if called[0].children is not None:
+        sizes = [len(x.children.items) for x in called if x.children is not None]
+        inside = {n for n, m in zip(sizes, member, strict=True) if m}
+        if not inside & {n for n, m in zip(sizes, member, strict=True) if not m}:
+            wanted = sorted(inside)
+            text = f"len(self) == {wanted[0]}" if len(wanted) == 1 else f"len(self) in {tuple(wanted)}"
+            return e.template(text)
     attributes = [vars(x.module) for x in called]
     for name in attributes[0]:
         values = [_setting(a.get(name, slots)) for a in attributes]

@@ -14,6 +14,7 @@ import torch
 
 from jaxnets import functional, ops
 from jaxnets.convert import expressions as e
+from jaxnets.convert.errors import ConversionError
 from jaxnets.convert.operators import arithmetic, creation, indexing, shapes
 from jaxnets.convert.operators.rules import DROPPED, Rule
 from jaxnets.convert.trace import ModeChoice, Op
@@ -21,7 +22,7 @@ from jaxnets.convert.trace import ModeChoice, Op
 if TYPE_CHECKING:
     from jaxnets.convert.body import Body
 
-__all__ = ["canonical", "expression", "functional_twin", "is_known"]
+__all__ = ["SHAPED_BY_NUMBERS", "canonical", "expression", "functional_twin", "is_known", "tracked"]
 
 RULES: Mapping[str, Rule] = {**arithmetic.RULES, **shapes.RULES, **indexing.RULES, **creation.RULES}
 
@@ -98,6 +99,16 @@ FILLS = (
 """Functions that write, and have no twin that does not."""
 
 
+SHAPED_BY_NUMBERS = {
+    f"aten.{name}"
+    for name in (
+        *("argwhere", "bincount", "masked_select", "nonzero", "nonzero_numpy", "unique_consecutive", "unique_dim"),
+        *("_unique", "_unique2", "repeat_interleave.Tensor"),
+    )
+}
+"""Operators whose results have sizes that depend on numbers."""
+
+
 def canonical(name: str) -> str:
     """The name that rules know: of a writing function that of its twin, of an operator that of its function."""
     prefix, _, short = name.rpartition(".")
@@ -128,31 +139,92 @@ def functional_twin(name: str, func: Callable[..., Any], args: Any, kwargs: Any)
         return args[0]
 
 
+def tracked(op: Op) -> tuple[str, tuple[Any, ...], float] | None:
+    """How a normalisation that updates statistics is said: the function, its arguments, and the momentum.
+
+    None for a function that is none.
+    """
+    short = op.name.rpartition(".")[2]
+    known = getattr(functional, short, None)
+    if op.name not in ("functional.batch_norm", "functional.instance_norm") or known is None:
+        return None
+    bound = inspect.signature(known).bind(*op.args, **{k: x for k, x in op.kwargs.items() if k in _parameters(known)})
+    bound.apply_defaults()
+    named = bound.arguments
+    inputs = tuple(named[name] for name in ("input", "weight", "bias", "eps"))
+    return f"functional.{short}_with_statistics", inputs, named["momentum"]
+
+
 def expression(body: "Body", op: Op) -> e.Expr:
     """The expression that computes an operation."""
-    rule = RULES.get(op.name)
-    if rule is None and op.name.startswith("aten."):
-        rule = RULES.get(op.name.removeprefix("aten."))
-    if rule is not None:
-        kwargs = {("input" if name == "self" else name): x for name, x in op.kwargs.items() if name not in DROPPED}
-        found = rule(body, op, *op.args, **kwargs)
-        if found is not None:
-            return found
-    return _call(body, op)
+    try:
+        return _by_rule(body, op) or _call(body, op)
+    except e.UnsaidError as error:
+        path = f"module {body.call.path!r}" if body.call.path else "the root module"
+        where = f", {op.place}" if op.place else ""
+        raise ConversionError(f"{op.name} in {path}{where}: {error}") from None
+
+
+def _by_rule(body: "Body", op: Op) -> e.Expr | None:
+    rule = RULES.get(op.name) or RULES.get(op.name.removeprefix("aten."))
+    if rule is None:
+        return None
+    kwargs = {("input" if name == "self" else name): x for name, x in op.kwargs.items() if name not in DROPPED}
+    try:
+        inspect.signature(rule).bind(body, op, *op.args, **kwargs)
+    except TypeError:  # arguments of which the rule knows nothing
+        return None
+    return rule(body, op, *op.args, **kwargs)
+
+
+ROOMS = ("fft", "linalg", "special")
+"""Parts of `jaxnets.ops` of torch's names; ATen's names have theirs as a prefix."""
 
 
 @cache
 def _target(name: str) -> tuple[str, Callable[..., Any]] | None:
     """Where torch's function lies in jaxnets, by its full name there."""
     prefix, _, short = name.rpartition(".")
-    first, second = (("F", functional), ("ops", ops))
-    if prefix != "functional":
-        first, second = second, first
-    for room, module in (first, second):
-        found = getattr(module, short, None)
-        if callable(found):
-            return f"{room}.{short}", found
-    return None
+    if prefix == "aten" and short.partition("_")[0] in ROOMS:
+        prefix, _, short = short.partition("_")
+    if prefix in ROOMS:
+        return _found(f"ops.{prefix}", getattr(ops, prefix), short)
+    if prefix == "functional":
+        return _found("F", functional, short) or _found("ops", ops, short)
+    if prefix not in ("", "aten"):
+        return None
+    found = _found("ops", ops, short)
+    if found is None and _has_signature_of_aten(short):
+        found = _found("F", functional, short)
+    return found
+
+
+def _found(room: str, module: Any, name: str) -> tuple[str, Callable[..., Any]] | None:
+    function = getattr(module, name, None)
+    return (f"{room}.{name}", function) if callable(function) else None
+
+
+@cache
+def _has_signature_of_aten(name: str) -> bool:
+    """Whether a function of `jaxnets.functional` takes what the functions of torch's other rooms take by that name."""
+    packet, function = getattr(torch.ops.aten, name, None), getattr(functional, name, None)
+    if packet is None or not callable(function):
+        return False
+    ours = [(x.name, x.default) for x in _parameters(function).values() if x.kind is x.POSITIONAL_OR_KEYWORD]
+    for overload in packet.overloads():
+        arguments = [x for x in getattr(packet, overload)._schema.arguments if x.name not in (*DROPPED, *UNUSED)]
+        theirs = [("input" if x.name == "self" else x.name, x.default_value, x.has_default_value()) for x in arguments]
+        if overload.endswith("out"):
+            continue
+        for i, (argument, default, has_default) in enumerate(theirs):
+            known = ours[i] if i < len(ours) else (None, None)
+            if known[0] != argument or (has_default and known[1] != default):
+                return False
+    return True
+
+
+UNUSED = ("cudnn_enable", "cudnn_enabled")
+"""Arguments that torch's functions of graphics processors take."""
 
 
 @cache
