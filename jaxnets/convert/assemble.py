@@ -240,17 +240,20 @@ class Assembler:
             parts[name] = self._child(_join(path, name), child)
         method = self._method(path)
         numbers = {k: v for pair in self.calls.get(path, []) for c in pair if c is not None for k, v in c.numbers.items()}
-        statements = None if method is None else rolled(method.statements, self._lengths(path))
+        statements = None if method is None else rolled(method.statements, self._containers(path))
         ties = tuple((t[len(path) :].lstrip("."), f[len(path) :].lstrip(".")) for t, f in self._ties.get(path, ()))
         return Instance(path, module, parts, statements, numbers, ties)
 
-    def _lengths(self, path: str) -> dict[str, int]:
-        """How many layers each list of a module has."""
-        return {
-            f".{name}": len(child)
-            for name, child in self.modules[path].named_modules()
-            if isinstance(child, torch.nn.ModuleList | torch.nn.Sequential)
-        }
+    def _containers(self, path: str) -> dict[str, list[str]]:
+        """The keys of a module's lists and dicts of layers, by what stands between `self` and the key."""
+        result: dict[str, list[str]] = {}
+        for name, child in self.modules[path].named_modules():
+            names = list(child._modules)
+            if isinstance(child, torch.nn.ModuleList | torch.nn.Sequential) and names:
+                result[f".{name}" if name else ""] = [str(i) for i in range(len(names))]
+            elif isinstance(child, torch.nn.ModuleDict) and names:
+                result[f".{name}" if name else ""] = [repr(n) for n in names]
+        return result
 
     def _shared(self) -> dict[str, list[tuple[str, str]]]:
         """Names of the same parameter or module, by the module of the user's that holds both."""

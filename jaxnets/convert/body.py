@@ -113,7 +113,8 @@ class Body:
         self._texts: Counter[Value] = Counter()
         self._available: list[tuple[Value, e.Expr]] = []
         self._size_forms: dict[int, e.Expr] = {}
-        self._new_sizes: list[ast.stmt] = []
+        self._before: list[ast.stmt] = []
+        self._lists: dict[str, tuple[str, tuple[Any, ...]]] = {}
         self._preferred: dict[str, list[str]] = {}
         self._producers: dict[Value, Item] = {v: item for item in self.call.body for v in tree_values(item.output)}
         self._live = self._alive()
@@ -169,7 +170,7 @@ class Body:
             whole = self._whole(x)
             return whole or self.around.structure(x.kind, {name: self.expr(y) for name, y in x.fields.items()})
         if isinstance(x, list):
-            return self._whole(x) or ast.List([self.expr(y) for y in x])
+            return self._whole(x) or self._growing(x) or ast.List([self.expr(y) for y in x])
         if isinstance(x, tuple):
             return self._whole(x) or ast.Tuple([self.expr(y) for y in x])
         if isinstance(x, Mapping):
@@ -253,6 +254,23 @@ class Body:
                 return ast.Name(name)
         return None
 
+    def _growing(self, tree: list[Any]) -> e.Expr | None:
+        """A list of the user's code that holds these values: made here, or grown from what it held before."""
+        held = tuple(tree)
+        name = next((n for (n, _), values in self.call.lists.items() if values == held), None)
+        if name is None or not any(n == name and len(v) != len(held) for (n, _), v in self.call.lists.items()):
+            return None
+        placeholder, before = self._lists.get(name, ("", ()))
+        if placeholder and held[: len(before)] == before:
+            for value in held[len(before) :]:
+                self._before.append(ast.Expr(e.method(ast.Name(placeholder), "append", self.expr(value))))
+        else:
+            placeholder = f"{MARK}{len(self._preferred)}"
+            self._preferred[placeholder] = [name]
+            self._before.append(ast.Assign([ast.Name(placeholder)], ast.List([self.expr(v) for v in held])))
+        self._lists[name] = placeholder, held
+        return ast.Name(placeholder)
+
     def key(self) -> e.Expr:
         """A new random key."""
         self.method.draws = True
@@ -288,7 +306,7 @@ class Body:
         placeholder = f"{MARK}{len(self._preferred)}"
         self._preferred[placeholder] = [known[1]]
         self._size_forms[id(size)] = ast.Name(placeholder)
-        self._new_sizes.append(ast.Assign([ast.Name(placeholder)], expr))
+        self._before.append(ast.Assign([ast.Name(placeholder)], expr))
         return self._size_forms[id(size)]
 
     def _size_read(self, size: Size) -> e.Expr:
@@ -348,14 +366,14 @@ class Body:
                 continue
             self._grad = item.grad
             expr = self._computed(item)
-            statements += self._new_sizes
-            self._new_sizes = []
+            statements += self._before
+            self._before = []
             if self.call.grad and not item.grad and any(v.dtype.is_floating_point for v in tree_values(item.output)):
                 expr = self._stopped(item, expr)
             statements.append(self._statement(item, expr))
         self._grad, self._now = self.call.grad, len(self.call.body)
         returned = self.expr(self.call.returned)
-        statements += [*self._new_sizes, ast.Return(returned)]
+        statements += [*self._before, ast.Return(returned)]
         self.method.statements = _Namer(self, statements).named()
         return self.method
 

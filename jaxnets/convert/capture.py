@@ -675,6 +675,10 @@ class Recorder:
                         names = value.names.setdefault(self.scope, [])
                         if name not in names:
                             names.append(name)
+                elif isinstance(x, list) and x and all(isinstance(y, torch.Tensor) for y in x):
+                    held = tuple(self.aliases.known(y) for y in x)
+                    if all(held) and held not in self.scope.lists.values():
+                        self.scope.lists[name, len(self.scope.lists)] = held
                 elif isinstance(x, Size):
                     self.scope.sizes.setdefault(id(x), (x, name))
                 elif isinstance(x, float | int) and not isinstance(x, bool):

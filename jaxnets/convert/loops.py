@@ -2,7 +2,8 @@
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from jaxnets.convert import expressions as e
 
@@ -11,61 +12,72 @@ __all__ = ["rolled"]
 LONGEST = 24
 """Statements of a loop's body."""
 
-MEMBER = re.compile(r"\bself((?:\.\w+)+)\[(\d+)\]")
-"""`self.layers[3]`."""
+MEMBER = re.compile(r"\bself((?:\.\w+)*)\[(\d+|'[^']+')\]")
+"""`self.layers[3]`, `self['left']`."""
 
 
-def rolled(statements: Sequence[ast.stmt], lengths: dict[str, int]) -> list[ast.stmt]:
+class Repetition(NamedTuple):
+    """A block of `size` statements, `count` times, for layers of the container `path` from the one at `first` on."""
+
+    size: int
+    count: int
+    path: str
+    first: int
+
+
+def rolled(statements: Sequence[ast.stmt], containers: Mapping[str, Sequence[str]]) -> list[ast.stmt]:
     """The statements with `for layer in self.layers:` in the place of repetitions.
 
     Args:
         statements: of one body.
-        lengths: how many layers each list has, by its path from the module.
+        containers: the keys of each list or dict of layers, as source says them, by its path from the module.
     """
     result: list[ast.stmt] = []
     texts = [e.unparse(x) for x in statements]
     i = 0
     while i < len(statements):
-        found = _repetition(texts, i)
+        found = _repetition(texts, i, containers)
         if found is None:
             result.append(statements[i])
             i += 1
             continue
-        size, count, path, first = found
-        result.append(_loop(texts[i : i + size], path, first, count, lengths.get(path)))
-        i += size * count
+        result.append(_loop(texts[i : i + found.size], found, containers[found.path]))
+        i += found.size * found.count
     return result
 
 
-def _repetition(texts: list[str], start: int) -> tuple[int, int, str, int] | None:
-    """How many statements from here on repeat, how often, for the layers of which list, from which on."""
-    best: tuple[int, int, str, int] | None = None
+def _repetition(texts: list[str], start: int, containers: Mapping[str, Sequence[str]]) -> Repetition | None:
+    """The longest repetition that begins here."""
+    best: Repetition | None = None
     for size in range(1, min(LONGEST, (len(texts) - start) // 2) + 1):
         block = texts[start : start + size]
-        for path, first in dict.fromkeys((p, int(n)) for x in block for p, n in MEMBER.findall(x)):
-            count = 1
-            while texts[start + count * size : start + (count + 1) * size] == [
-                _moved(x, path, first, first + count) for x in block
+        members = dict.fromkeys(found for x in block for found in MEMBER.findall(x))
+        for path, key in members:
+            keys = containers.get(path, ())
+            if key not in keys:
+                continue
+            first, count = list(keys).index(key), 1
+            while first + count < len(keys) and texts[start + count * size : start + (count + 1) * size] == [
+                x.replace(f"self{path}[{key}]", f"self{path}[{keys[first + count]}]") for x in block
             ]:
                 count += 1
-            if count > 1 and (best is None or size * count > best[0] * best[1]):
-                best = size, count, path, first
+            if count > 1 and (best is None or size * count > best.size * best.count):
+                best = Repetition(size, count, path, first)
     return best
 
 
-def _moved(text: str, path: str, old: int, new: int) -> str:
-    """The statement for another layer of the list."""
-    return text.replace(f"self{path}[{old}]", f"self{path}[{new}]")
-
-
-def _loop(block: list[str], path: str, first: int, count: int, length: int | None) -> ast.stmt:
+def _loop(block: list[str], found: Repetition, keys: Sequence[str]) -> ast.stmt:
+    path, first, count = found.path, found.first, found.count
     name = _singular(path.rpartition(".")[2])
     used = {n.id for x in block for n in ast.walk(ast.parse(x)) if isinstance(n, ast.Name)}
     while name in used:
         name += "_"
-    over = f"self{path}" if (first, count) == (0, length) else f"self{path}[{first or ''}:{first + count}]"
-    body = "\n".join(f"    {x.replace(f'self{path}[{first}]', name)}".replace("\n", "\n    ") for x in block)
-    return ast.parse(f"for {name} in {over}:\n{body}").body[0]
+    over = f"self{path}" if keys[0].isdigit() else f"self{path}.values()"
+    if (first, count) != (0, len(keys)):
+        whole = over if keys[0].isdigit() else f"list({over})"
+        over = f"{whole}[{first or ''}:{'' if first + count == len(keys) else first + count}]"
+    body = "\n".join(x.replace(f"self{path}[{keys[first]}]", name) for x in block)
+    return ast.parse(f"for {name} in {over}:\n    " + body.replace("\n", "\n    ")).body[0]
 
 
 def _singular(name: str) -> str:

@@ -102,6 +102,7 @@ class Call:
         parent: the call in whose body it is.
         sizes: how local variables call sizes, by the object's id.
         numbers: how local variables call other numbers.
+        lists: what lists in local variables held, by the variable and a number.
     """
 
     path: str
@@ -119,6 +120,7 @@ class Call:
     parent: "Call | None" = None
     sizes: dict[int, tuple[Any, str]] = field(default_factory=dict)
     numbers: dict[float, str] = field(default_factory=dict)
+    lists: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
 
     def calls(self) -> Iterator["Call"]:
         """The calls inside, at any depth, in order."""
