@@ -89,7 +89,7 @@ def capture(
     recorder = Recorder(inside, fake, _batch((args, kwargs), dynamic))
     given_args, given_kwargs = _faked((tuple(args), dict(kwargs)), fake, dynamic)
     with packing.intercepted(recorder.packed), _quiet(), recorder.listening():
-        recorder.run(lambda: inside(*given_args, **given_kwargs))
+        recorder.run(lambda: inside.forward(*given_args, **given_kwargs))
     recorder.end()
     if not recorder.refusals:
         lift(recorder.root)
@@ -212,6 +212,8 @@ class Recorder:
         self._paths = _paths(module)
         self._looked: dict[str, str] = {}  # buffers of which code has read numbers, and where
         self._strangers: set[int] = set()
+        self._modules = dict(module.named_modules())
+        self._held = {path: _settable(part) for path, part in self._modules.items()}
         self._casts: list[tuple[torch.Tensor, torch.dtype]] | None = None  # what autocast casts, where that is asked
 
     # -- running -----------------------------------------------------------------------------------------------------
@@ -277,6 +279,8 @@ class Recorder:
         def telling(*args: Any, **kwargs: Any) -> Any:
             if self._hidden or (_is_autocast() and (leaf or _is_chain(module))):  # layers compute in one dtype
                 return forward(*args, **kwargs)
+            if any(call.path == path for call in self.stack):  # what calls itself is one call
+                return forward(*args, **kwargs)
             with self.hiding():
                 call = self._begin(path, module, leaf, args, kwargs)
                 call.arguments = self._arguments(forward, args, kwargs)
@@ -285,8 +289,9 @@ class Recorder:
                     return self._leaf(call, forward, args, kwargs)
             self.stack.append(call)
             try:
-                output = forward(*args, **kwargs)
+                output = (forward if call.parent else module)(*args, **kwargs)  # the root with its hooks
                 with self.hiding():
+                    self._keep(call)
                     call.returned = map_tree(_without_objects, self.tree(output))
             finally:
                 self.stack.pop()
@@ -294,6 +299,28 @@ class Recorder:
                 return self._end(call, output, args, kwargs)
 
         return telling
+
+    def _keep(self, call: Call) -> None:
+        """Buffers that forward has set to other arrays: of the module, and of all modules when the root ends."""
+        for path in (call.path,) if call.parent else self._held:
+            held = self._held[path]
+            for name, old in held.items():
+                new = getattr(self._modules[path], name, None)
+                if new is old or not (isinstance(new, torch.Tensor) or isinstance(old, torch.Tensor)):
+                    continue
+                full = f"{path}.{name}" if path else name
+                alike = isinstance(new, torch.Tensor) and isinstance(old, torch.Tensor)
+                if not alike or (new.shape, new.dtype) != (old.shape, old.dtype):
+                    what = f"a value of another shape or dtype for the buffer {full!r}"
+                    self.refuse(what, "keep its shape and dtype, or return the value")
+                    continue
+                value = Value(tuple(new.shape), new.dtype, self.scope, path=full)
+                both = self.aliases.value(old), self.aliases.value(new)
+                self.scope.body.append(Op("copy_", both, {}, value, torch.is_grad_enabled()))
+                self.aliases.rename(new, value)
+                self._paths.pop(id(old), None)
+                self._paths[id(new)] = full
+                held[name] = new
 
     def _begin(self, path: str, module: torch.nn.Module, leaf: bool, args: Any, kwargs: Any) -> Call:
         frame = sys._getframe(2)
@@ -488,8 +515,11 @@ class Recorder:
             like = operators.functional_twin(name, func, args, kwargs)
             with self.aliases.watching(tensors) as written:
                 output = self._computed(func, args, kwargs)
+            norm = operators.tracking(name, args, kwargs)
+            if norm is not None:
+                return self._tracked(op, output, norm)
             if like is None and written and kwargs.get("out") is None and not _is_among(output, written):
-                return self._tracked(op, output, written)
+                self.refuse(f"{op.name}, which writes into its arguments,", "write into them by a statement of its own")
             if written or like is not None:
                 self.scope.body.append(op)
                 self._write(op, kwargs.get("out", tensors[0]), output if like is None else like)
@@ -527,24 +557,32 @@ class Recorder:
                 raise Unknown("a view of what depends on numbers")
         return _map_objects(lambda x: torch.empty_like(x, device="cpu") if isinstance(x, torch.Tensor) else x, output)
 
-    def _tracked(self, op: Op, output: Any, written: Sequence[torch.Tensor]) -> Any:
+    def _tracked(self, op: Op, output: Any, norm: Mapping[str, Any]) -> Any:
         """A normalisation that moves its running statistics towards those of the batch."""
-        found = operators.tracked(op)
-        if found is None:
-            self.refuse(f"{op.name}, which writes into its arguments,", "write into them by a statement of its own")
-            return output
-        statistics, inputs, momentum = found
-        op.name, op.args, op.kwargs = statistics, inputs, {}
-        values = [self.new_value(x) for x in (output, *written)]
+        inputs = self.tree(tuple(norm[name] for name in ("input", "weight", "bias", "eps")))
+        written, momentum = (norm["running_mean"], norm["running_var"]), norm["momentum"]
+        if isinstance(output, torch.Tensor):
+            op.output = self.new_value(output)
+            self.aliases.bind(output, op.output)
+        else:  # ATen's functions give more, for the backward pass
+            self.scope.body.append(op)
+            op.output = self.outputs(output, op, ())
+            op = Op(op.name, (), {}, self.new_value(output[0]), op.grad, op.place)
+        room, kind = "functional", "instance" if "instance" in op.name else "batch"
+        op.name, op.args, op.kwargs = f"{room}.{kind}_norm_with_statistics", inputs, {}
+        batch = [Value(tuple(x.shape), torch.promote_types(x.dtype, torch.float32), self.scope) for x in written]
+        for value, known in zip(batch, ("mean", "var"), strict=True):
+            value.names[self.scope] = [known]
+        op.output = (op.output, *batch)
         self.scope.body.append(op)
-        self.aliases.bind(output, values[0])
-        op.output = tuple(values)
         with torch.no_grad():
-            for running, batch in zip(written, values[1:], strict=True):
+            for running, of_batch in zip(written, batch, strict=True):
                 old = self.aliases.value(running)
-                new = self.emit("mul", (batch, momentum), Value(old.shape, batch.dtype))
-                kept = self.emit("mul", (old, 1 - momentum), Value(old.shape, old.dtype))
-                value = self.emit("add", (new, kept), self.new_value(running))
+                moved = self.emit("mul", (momentum, of_batch), Value(old.shape, of_batch.dtype))
+                kept = self.emit("mul", (1 - momentum, old), Value(old.shape, old.dtype))
+                value = self.emit("add", (moved, kept), Value(old.shape, of_batch.dtype))
+                if value.dtype != old.dtype:
+                    value = self.emit("to", (value, old.dtype), Value(old.shape, old.dtype))
                 value.path = self._paths.get(id(running))
                 self.aliases.written(running, value)
         return output
@@ -761,6 +799,11 @@ def _paths(module: torch.nn.Module) -> dict[int, str]:
             if isinstance(x, torch.Tensor):
                 paths.setdefault(id(x), f"{prefix}.{name}" if prefix else name)
     return paths
+
+
+def _settable(module: torch.nn.Module) -> dict[str, Any]:
+    """The buffers of a module, and the other arrays among its attributes."""
+    return {**module._buffers, **{name: x for name, x in vars(module).items() if isinstance(x, torch.Tensor)}}
 
 
 @dataclass
