@@ -144,7 +144,7 @@ def compare(
     args, kwargs = tuple(args) if isinstance(args, tuple | list) else (args,), dict(kwargs or {})
     with comparing(_is_wide(torch_module, jax_module, args, kwargs)):
         theirs = TorchSide(torch_module, args, kwargs, train)
-        ours = JaxSide(jax_module, args, kwargs, train)
+        ours = JaxSide(jax_module, args, kwargs, train, hold=bool(theirs.held))
         rows = state_rows(theirs, ours)
         run, directions = theirs.run(grad, seed)
         error = None
