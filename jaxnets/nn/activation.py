@@ -1,10 +1,10 @@
 """Smooth activations: `torch.nn.Sigmoid`, `Tanh`, `ELU`, `GELU`, `SiLU`, `Softplus` and their kin."""
 
 import jax
-from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
+from jaxnets.nn.parameters import Layer
 
 __all__ = [
     "CELU",
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-class Sigmoid(nnx.Module):
+class Sigmoid(Layer):
     """Logistic function, element by element.
 
     `1 / (1 + exp(-x))`
@@ -43,7 +43,7 @@ class Sigmoid(nnx.Module):
         return F.sigmoid(input)
 
 
-class Tanh(nnx.Module):
+class Tanh(Layer):
     """Hyperbolic tangent, element by element.
 
     `(exp(x) - exp(-x)) / (exp(x) + exp(-x))`
@@ -63,7 +63,7 @@ class Tanh(nnx.Module):
         return F.tanh(input)
 
 
-class ELU(nnx.Module):
+class ELU(Layer):
     """Exponential linear unit, element by element (Clevert et al., 2016).
 
     `x` where `x > 0`, `alpha * (exp(x) - 1)` elsewhere
@@ -94,7 +94,7 @@ class ELU(nnx.Module):
         return F.elu(input, self.alpha)
 
 
-class CELU(nnx.Module):
+class CELU(Layer):
     """ELU whose derivative is continuous for every alpha, element by element (Barron, 2017).
 
     `x` where `x > 0`, `alpha * (exp(x / alpha) - 1)` elsewhere
@@ -128,7 +128,7 @@ class CELU(nnx.Module):
         return F.celu(input, self.alpha)
 
 
-class SELU(nnx.Module):
+class SELU(Layer):
     """Scaled ELU, which keeps mean 0 and variance 1 from layer to layer (Klambauer et al., 2017).
 
     `scale * x` where `x > 0`, `scale * alpha * (exp(x) - 1)` elsewhere, `scale = 1.0507...`, `alpha = 1.6732...`
@@ -157,7 +157,7 @@ class SELU(nnx.Module):
         return F.selu(input)
 
 
-class GELU(nnx.Module):
+class GELU(Layer):
     """Gaussian error linear unit, element by element (Hendrycks and Gimpel, 2016).
 
     `x * P(X <= x)` for a standard normal X; approximated by
@@ -188,7 +188,7 @@ class GELU(nnx.Module):
         return F.gelu(input, approximate=self.approximate)
 
 
-class GLU(nnx.Module):
+class GLU(Layer):
     """Gated linear unit: one half of an axis, gated by the other (Dauphin et al., 2017).
 
     `a * sigmoid(b)`, `a` and `b` the halves of the input
@@ -218,7 +218,7 @@ class GLU(nnx.Module):
         return F.glu(input, self.dim)
 
 
-class LogSigmoid(nnx.Module):
+class LogSigmoid(Layer):
     """Logarithm of the logistic function, element by element, exact in both tails.
 
     `-log(1 + exp(-x))`
@@ -241,7 +241,7 @@ class LogSigmoid(nnx.Module):
         return F.logsigmoid(input)
 
 
-class Mish(nnx.Module):
+class Mish(Layer):
     """Self-regularised activation, element by element (Misra, 2020).
 
     `x * tanh(log(1 + exp(x)))`
@@ -270,7 +270,7 @@ class Mish(nnx.Module):
         return F.mish(input)
 
 
-class SiLU(nnx.Module):
+class SiLU(Layer):
     """Sigmoid linear unit, also called swish, element by element.
 
     `x / (1 + exp(-x))`
@@ -299,7 +299,7 @@ class SiLU(nnx.Module):
         return F.silu(input)
 
 
-class Softplus(nnx.Module):
+class Softplus(Layer):
     """Smooth form of `ReLU`, element by element.
 
     `log(1 + exp(beta * x)) / beta`, and `x` itself where `beta * x > threshold`
@@ -330,7 +330,7 @@ class Softplus(nnx.Module):
         return F.softplus(input, self.beta, self.threshold)
 
 
-class Softsign(nnx.Module):
+class Softsign(Layer):
     """Quotient that tends to -1 and 1, element by element.
 
     `x / (1 + |x|)`
@@ -353,7 +353,7 @@ class Softsign(nnx.Module):
         return F.softsign(input)
 
 
-class Tanhshrink(nnx.Module):
+class Tanhshrink(Layer):
     """What `Tanh` takes away, element by element.
 
     `x - tanh(x)`

@@ -11,7 +11,7 @@ from jaxnets import check
 from jaxnets.functional import adaptive
 from jaxnets.nn.container import ModuleList, Sequential
 from jaxnets.nn.linear import Linear
-from jaxnets.nn.parameters import value
+from jaxnets.nn.parameters import Layer, value
 
 __all__ = ["AdaptiveLogSoftmaxWithLoss"]
 
@@ -23,7 +23,7 @@ class _ASMoutput(NamedTuple):
     loss: jax.Array
 
 
-class AdaptiveLogSoftmaxWithLoss(nnx.Module):
+class AdaptiveLogSoftmaxWithLoss(Layer):
     """Log softmax of many classes, in which rare classes stand in clusters behind smaller matrices.
 
     `output = log_softmax(A x)[t]` for a target in the shortlist, for one in cluster i

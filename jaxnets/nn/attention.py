@@ -11,13 +11,13 @@ from jaxnets import functional as F
 from jaxnets.functional.attention import each
 from jaxnets.nn import init
 from jaxnets.nn.linear import Linear
-from jaxnets.nn.parameters import parameter, stream
+from jaxnets.nn.parameters import Layer, parameter, stream
 from jaxnets.nn.parameters import value as array
 
 __all__ = ["MultiheadAttention"]
 
 
-class MultiheadAttention(nnx.Module):
+class MultiheadAttention(Layer):
     """Attention in several heads, each in its own projection of queries, keys and values.
 
     `concat(head_1, ..., head_H) W_oᵀ + b_o`, `head_i = softmax(q_i k_iᵀ / sqrt(E / H) + mask) v_i`,

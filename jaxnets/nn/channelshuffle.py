@@ -1,15 +1,15 @@
 """Channels in another order: `torch.nn.ChannelShuffle`."""
 
 import jax
-from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
+from jaxnets.nn.parameters import Layer
 
 __all__ = ["ChannelShuffle"]
 
 
-class ChannelShuffle(nnx.Module):
+class ChannelShuffle(Layer):
     """Deals the channels out anew: the first of each group, then the second of each, and so on.
 
     `y[:, i * groups + g] = x[:, g * (C / groups) + i]`

@@ -12,13 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from jaxnets.nn.parameters import Layer
+
 __all__ = ["Container", "Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 Module = nnx.Module
 """Flax's own base class, by torch's name."""
 
 
-class _Container(nnx.Module):
+class _Container(Layer):
     """Children are attributes under torch's names, so that the paths of NNX are the keys of torch.
 
     Their order is part of what a Sequential computes. NNX sorts attributes by name when it rebuilds a module
@@ -322,7 +324,7 @@ class Container(_Container):
             self.add_module(name, module)
 
 
-class _Parameters(nnx.Module):
+class _Parameters(Layer):
     """Values are attributes under torch's names, so that the paths of NNX are the keys of torch."""
 
     def _put(self, name: str, value: Any) -> None:

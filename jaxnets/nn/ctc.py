@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 import jax
-from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
 from jaxnets.functional.reduction import legacy_reduction
+from jaxnets.nn.parameters import Layer
 
 __all__ = ["CTCLoss"]
 
 
-class CTCLoss(nnx.Module):
+class CTCLoss(Layer):
     """Negative log likelihood of a label sequence whose alignment with the input is not known.
 
     `l = -log(sum of prod over t of exp(log_probs[t, path[t]]))` over all paths that give the targets when repeated

@@ -1,15 +1,15 @@
 """Distances between vectors: `torch.nn.CosineSimilarity`, `PairwiseDistance`."""
 
 import jax
-from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
+from jaxnets.nn.parameters import Layer
 
 __all__ = ["CosineSimilarity", "PairwiseDistance"]
 
 
-class CosineSimilarity(nnx.Module):
+class CosineSimilarity(Layer):
     """Cosine of the angle between vectors.
 
     `sum of x1 / max(‖x1‖, eps) * x2 / max(‖x2‖, eps)`
@@ -42,7 +42,7 @@ class CosineSimilarity(nnx.Module):
         return F.cosine_similarity(x1, x2, self.dim, self.eps)
 
 
-class PairwiseDistance(nnx.Module):
+class PairwiseDistance(Layer):
     """Norm of the difference of vectors, which lie on the last axis.
 
     `‖x1 - x2 + eps‖_p`

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 import jax
-from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
 from jaxnets.functional.flatten import new_axes
+from jaxnets.nn.parameters import Layer
 
 __all__ = ["Flatten", "Unflatten"]
 
 
-class Flatten(nnx.Module):
+class Flatten(Layer):
     """Makes one axis of several neighbours, by default of all but the batch.
 
     Args:
@@ -41,7 +41,7 @@ class Flatten(nnx.Module):
         return F.flatten(input, self.start_dim, self.end_dim)
 
 
-class Unflatten(nnx.Module):
+class Unflatten(Layer):
     """Makes several axes of one.
 
     Args:

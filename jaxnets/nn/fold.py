@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
+from jaxnets.nn.parameters import Layer
 
 __all__ = ["Fold", "Unfold"]
 
@@ -20,7 +20,7 @@ def _size(name: str, value: Size, least: int) -> Any:
     return values if check.is_sequence(value) else values[0]
 
 
-class Unfold(nnx.Module):
+class Unfold(Layer):
     """The blocks that a window meets as it slides over a plane, each as a column.
 
     `y[n, (c * kH + a) * kW + b, i * W_out + j] = x[n, c, i * stride + a * dilation - padding, ...]`
@@ -57,7 +57,7 @@ class Unfold(nnx.Module):
         return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
 
 
-class Fold(nnx.Module):
+class Fold(Layer):
     """Puts the columns that `Unfold` made back as blocks of a plane; where blocks overlap, they are added.
 
     Args:

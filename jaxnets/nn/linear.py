@@ -10,12 +10,12 @@ from flax import nnx
 from jaxnets import check
 from jaxnets import functional as F
 from jaxnets.nn import init
-from jaxnets.nn.parameters import parameter, value
+from jaxnets.nn.parameters import Layer, parameter, value
 
 __all__ = ["Bilinear", "Identity", "Linear"]
 
 
-class Identity(nnx.Module):
+class Identity(Layer):
     """Returns its input; takes and ignores any arguments.
 
     >>> Identity(54, unused=True)(3)
@@ -33,7 +33,7 @@ class Identity(nnx.Module):
         return input
 
 
-class Linear(nnx.Module):
+class Linear(Layer):
     """Affine map of the last axis.
 
     `y = x Aᵀ + b`
@@ -73,7 +73,7 @@ class Linear(nnx.Module):
         return F.linear(input, self.weight[...], value(self.bias))
 
 
-class Bilinear(nnx.Module):
+class Bilinear(Layer):
     """Bilinear map of the last axes of two inputs.
 
     `y_k = x1ᵀ A_k x2 + b_k`

@@ -13,12 +13,12 @@ from jaxnets.functional.linear_cross_entropy import LinearCrossEntropyOptions
 from jaxnets.functional.reduction import legacy_reduction
 from jaxnets.nn.linear import Linear
 from jaxnets.nn.loss import loss_weight
-from jaxnets.nn.parameters import value
+from jaxnets.nn.parameters import Layer, value
 
 __all__ = ["LinearCrossEntropyLoss", "LinearCrossEntropyOptions"]
 
 
-class LinearCrossEntropyLoss(nnx.Module):
+class LinearCrossEntropyLoss(Layer):
     """Cross entropy of an affine map.
 
     `cross_entropy(x Aᵀ + b, target)`

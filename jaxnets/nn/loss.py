@@ -3,12 +3,11 @@
 import warnings
 
 import jax
-from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
 from jaxnets.functional.reduction import legacy_reduction
-from jaxnets.nn.parameters import Buffer, Family, value
+from jaxnets.nn.parameters import Buffer, Family, Layer, value
 
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "NLLLoss", "NLLLoss2d"]
 
@@ -18,7 +17,7 @@ def loss_weight(name: str, weight: jax.Array | None) -> Buffer | None:
     return None if weight is None else Buffer(check.array(name, weight))
 
 
-class BCELoss(nnx.Module):
+class BCELoss(Layer):
     """Negative log likelihood of probabilities.
 
     `l = -weight * (target * log(input) + (1 - target) * log(1 - input))`, logarithms not below -100
@@ -61,7 +60,7 @@ class BCELoss(nnx.Module):
         return F.binary_cross_entropy(input, target, value(self.weight), reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(nnx.Module):
+class BCEWithLogitsLoss(Layer):
     """Negative log likelihood of the probabilities `sigmoid(input)`, exact where these would be rounded to 0 or 1.
 
     `l = -weight * (pos_weight * target * log(sigmoid(input)) + (1 - target) * log(1 - sigmoid(input)))`
@@ -202,7 +201,7 @@ class NLLLoss2d(NLLLoss):
         super().__init__(weight, size_average, ignore_index, reduce, reduction)
 
 
-class CrossEntropyLoss(nnx.Module):
+class CrossEntropyLoss(Layer):
     """Cross entropy of a softmax and targets, which are classes or probabilities of classes.
 
     `l[n] = -sum over c of weight[c] * p[n, c] * log_softmax(input)[n, c]`, where `p` is

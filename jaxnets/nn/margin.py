@@ -1,19 +1,18 @@
 """Losses of classes with a margin: `torch.nn.MultiMarginLoss`, `MultiLabelMarginLoss` and the like."""
 
 import jax
-from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
 from jaxnets.functional.margin import class_weight, power
 from jaxnets.functional.reduction import legacy_reduction
 from jaxnets.nn.loss import loss_weight
-from jaxnets.nn.parameters import value
+from jaxnets.nn.parameters import Layer, value
 
 __all__ = ["MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "SoftMarginLoss"]
 
 
-class SoftMarginLoss(nnx.Module):
+class SoftMarginLoss(Layer):
     """Logistic loss of two classes.
 
     `l = log(1 + exp(-target * input))`
@@ -45,7 +44,7 @@ class SoftMarginLoss(nnx.Module):
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
-class MultiLabelSoftMarginLoss(nnx.Module):
+class MultiLabelSoftMarginLoss(Layer):
     """Logistic loss of several labels, averaged over the labels.
 
     `l = -mean over c of weight[c] * (target[c] * log(sigmoid(input[c])) + (1 - target[c]) * log(sigmoid(-input[c])))`
@@ -89,7 +88,7 @@ class MultiLabelSoftMarginLoss(nnx.Module):
         return F.multilabel_soft_margin_loss(input, target, value(self.weight), reduction=self.reduction)
 
 
-class MultiMarginLoss(nnx.Module):
+class MultiMarginLoss(Layer):
     """Whether the score of the right class is the greatest, by a margin.
 
     `l = sum over c except t of weight[t] * max(0, margin - input[t] + input[c])^p / C` for the class `t = target`
@@ -140,7 +139,7 @@ class MultiMarginLoss(nnx.Module):
         return F.multi_margin_loss(input, target, self.p, self.margin, value(self.weight), reduction=self.reduction)
 
 
-class MultiLabelMarginLoss(nnx.Module):
+class MultiLabelMarginLoss(Layer):
     """Whether the scores of the right classes are greater than all others, by 1.
 
     `l = sum over t of sum over c of max(0, 1 - input[t] + input[c]) / C` for the classes `t` in the target before the

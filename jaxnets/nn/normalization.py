@@ -9,12 +9,12 @@ from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
-from jaxnets.nn.parameters import float_dtype, value
+from jaxnets.nn.parameters import Layer, float_dtype, value
 
 __all__ = ["CrossMapLRN2d", "GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
 
-class LayerNorm(nnx.Module):
+class LayerNorm(Layer):
     """Normalises the last axes by their mean and biased variance (Ba et al., 2016).
 
     `y = (x - mean) / sqrt(var + eps) * weight + bias`
@@ -69,7 +69,7 @@ class LayerNorm(nnx.Module):
         return F.layer_norm(input, self.normalized_shape, value(self.weight), value(self.bias), self.eps)
 
 
-class RMSNorm(nnx.Module):
+class RMSNorm(Layer):
     """Divides the last axes by their root mean square (Zhang and Sennrich, 2019).
 
     `y = x / sqrt(mean of x² + eps) * weight`
@@ -119,7 +119,7 @@ class RMSNorm(nnx.Module):
         return F.rms_norm(x, self.normalized_shape, value(self.weight), self.eps)
 
 
-class GroupNorm(nnx.Module):
+class GroupNorm(Layer):
     """Normalises each group of channels of each sample by its mean and biased variance (Wu and He, 2018).
 
     `y = (x - mean) / sqrt(var + eps) * weight + bias`
@@ -177,7 +177,7 @@ class GroupNorm(nnx.Module):
         return F.group_norm(input, self.num_groups, value(self.weight), value(self.bias), self.eps)
 
 
-class LocalResponseNorm(nnx.Module):
+class LocalResponseNorm(Layer):
     """Divides each channel by a power of the mean square of its neighbours (Krizhevsky et al., 2012).
 
     `y_c = x_c / (k + alpha / size * sum of x_j²) ** beta`, j from `c - size // 2` to `c + (size - 1) // 2`
@@ -211,7 +211,7 @@ class LocalResponseNorm(nnx.Module):
         return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
 
 
-class CrossMapLRN2d(nnx.Module):
+class CrossMapLRN2d(Layer):
     """Caffe's form of `LocalResponseNorm`, with torch's oddities; see `jaxnets.functional.cross_map_lrn2d`.
 
     `y_c = x_c * (k + alpha / size * s_c) ** -beta`

@@ -1,5 +1,6 @@
 """What every layer needs to hold parameters: their dtype, their random stream, their value."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,26 @@ Initializer = Callable[..., jax.Array]
 """A function of a key and a shape, with a keyword `dtype`: see `jaxnets.nn.init`."""
 
 
-class Family(nnx.Module):
+class _Signature:
+    """The arguments of a class's `__init__`, where Flax's classes show `(*args, **kwargs)`."""
+
+    def __get__(self, layer: Any, cls: type) -> inspect.Signature:
+        if layer is not None:  # which has the arguments of its call
+            raise AttributeError("__signature__")
+        begin: Any = getattr(cls, "__init__")  # noqa: B009 - mypy would have it of an instance
+        if begin is object.__init__:
+            return inspect.Signature()
+        signature = inspect.signature(begin)
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+class Layer(nnx.Module):
+    """A Flax module that `inspect.signature` and `help` show with its own arguments."""
+
+    __signature__ = _Signature()
+
+
+class Family(Layer):
     """A layer in several forms (1d, 2d, 3d, ...) that share one `__call__`.
 
     Each form gets it as its own: `nnx.capture` records the methods that stand in a layer's class, not inherited ones.

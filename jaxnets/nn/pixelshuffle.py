@@ -1,15 +1,15 @@
 """Channels made pixels and pixels made channels: `torch.nn.PixelShuffle` and `PixelUnshuffle`."""
 
 import jax
-from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
+from jaxnets.nn.parameters import Layer
 
 __all__ = ["PixelShuffle", "PixelUnshuffle"]
 
 
-class PixelShuffle(nnx.Module):
+class PixelShuffle(Layer):
     """Makes squares of `r * r` pixels of as many channels.
 
     `y[..., c, h * r + a, w * r + b] = x[..., (c * r + a) * r + b, h, w]`
@@ -39,7 +39,7 @@ class PixelShuffle(nnx.Module):
         return F.pixel_shuffle(input, self.upscale_factor)
 
 
-class PixelUnshuffle(nnx.Module):
+class PixelUnshuffle(Layer):
     """Makes channels of the pixels of each `r * r` square: undoes `PixelShuffle`.
 
     `y[..., (c * r + a) * r + b, h, w] = x[..., c, h * r + a, w * r + b]`

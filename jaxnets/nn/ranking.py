@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 import jax
-from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
 from jaxnets.functional.ranking import positive_margin
 from jaxnets.functional.reduction import legacy_reduction
 from jaxnets.nn.distance import PairwiseDistance
+from jaxnets.nn.parameters import Layer
 
 __all__ = [
     "CosineEmbeddingLoss",
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 
-class MarginRankingLoss(nnx.Module):
+class MarginRankingLoss(Layer):
     """Whether the right one of two numbers is the greater one, by a margin.
 
     `l = max(0, -target * (input1 - input2) + margin)`
@@ -58,7 +58,7 @@ class MarginRankingLoss(nnx.Module):
         return F.margin_ranking_loss(input1, input2, target, self.margin, reduction=self.reduction)
 
 
-class HingeEmbeddingLoss(nnx.Module):
+class HingeEmbeddingLoss(Layer):
     """Distances that should be small, or greater than a margin.
 
     `l = input` where `target` is 1, `max(0, margin - input)` where it is -1, the sum of both elsewhere
@@ -95,7 +95,7 @@ class HingeEmbeddingLoss(nnx.Module):
         return F.hinge_embedding_loss(input, target, self.margin, reduction=self.reduction)
 
 
-class CosineEmbeddingLoss(nnx.Module):
+class CosineEmbeddingLoss(Layer):
     """Vectors whose angle should be small, or greater than a margin.
 
     `l = 1 - cos` where `target` is 1, `max(0, cos - margin)` where it is -1, 0 elsewhere, with
@@ -134,7 +134,7 @@ class CosineEmbeddingLoss(nnx.Module):
         return F.cosine_embedding_loss(input1, input2, target, self.margin, reduction=self.reduction)
 
 
-class TripletMarginLoss(nnx.Module):
+class TripletMarginLoss(Layer):
     """Whether an anchor is nearer to its positive than to its negative example, by a margin.
 
     `l = max(0, margin + d(anchor, positive) - d(anchor, negative))` with `d(x, y) = ‖x - y + eps‖_p`
@@ -184,7 +184,7 @@ class TripletMarginLoss(nnx.Module):
         )
 
 
-class TripletMarginWithDistanceLoss(nnx.Module):
+class TripletMarginWithDistanceLoss(Layer):
     """`TripletMarginLoss` with any distance.
 
     `l = max(0, margin + d(anchor, positive) - d(anchor, negative))`

@@ -11,7 +11,7 @@ from jaxnets import check
 from jaxnets import functional as F
 from jaxnets.functional.rectifier import slopes_between
 from jaxnets.nn.dropout import Drawing
-from jaxnets.nn.parameters import Family, float_dtype
+from jaxnets.nn.parameters import Family, Layer, float_dtype
 
 __all__ = [
     "Hardshrink",
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-class ReLU(nnx.Module):
+class ReLU(Layer):
     """Rectified linear unit, element by element.
 
     `max(x, 0)`; the derivative at 0 is 0.
@@ -54,7 +54,7 @@ class ReLU(nnx.Module):
         return F.relu(input)
 
 
-class LeakyReLU(nnx.Module):
+class LeakyReLU(Layer):
     """ReLU with a slope below 0, element by element.
 
     `x` where `x > 0`, `negative_slope * x` elsewhere
@@ -85,7 +85,7 @@ class LeakyReLU(nnx.Module):
         return F.leaky_relu(input, self.negative_slope)
 
 
-class PReLU(nnx.Module):
+class PReLU(Layer):
     """ReLU with learned slopes below 0, one for all or one for each channel (He et al., 2015).
 
     `x` where `x > 0`, `weight * x` elsewhere
@@ -243,7 +243,7 @@ class ReLU6(Hardtanh):
         super().__init__(0.0, 6.0, inplace)
 
 
-class Hardshrink(nnx.Module):
+class Hardshrink(Layer):
     """Sets small numbers to 0, element by element.
 
     `0` where `-lambd <= x <= lambd`, `x` elsewhere
@@ -272,7 +272,7 @@ class Hardshrink(nnx.Module):
         return F.hardshrink(input, self.lambd)
 
 
-class Softshrink(nnx.Module):
+class Softshrink(Layer):
     """Moves numbers towards 0, small ones to 0, element by element.
 
     `x - lambd` where `x > lambd`, `x + lambd` where `x < -lambd`, `0` elsewhere
@@ -304,7 +304,7 @@ class Softshrink(nnx.Module):
         return F.softshrink(input, self.lambd)
 
 
-class Threshold(nnx.Module):
+class Threshold(Layer):
     """Sets numbers up to a threshold to a value, element by element.
 
     `x` where `x > threshold`, `value` elsewhere; NaN stays NaN.
@@ -337,7 +337,7 @@ class Threshold(nnx.Module):
         return F.threshold(input, self.threshold, self.value)
 
 
-class Hardsigmoid(nnx.Module):
+class Hardsigmoid(Layer):
     """Sigmoid of three straight pieces, element by element.
 
     `min(max(x + 3, 0), 6) / 6`; the derivative at -3 and at 3 is 0.
@@ -366,7 +366,7 @@ class Hardsigmoid(nnx.Module):
         return F.hardsigmoid(input)
 
 
-class Hardswish(nnx.Module):
+class Hardswish(Layer):
     """Swish of straight pieces and a parabola, element by element (Howard et al., 2019).
 
     `x * min(max(x + 3, 0), 6) / 6`; the derivative at -3 is 0, at 3 it is 1.

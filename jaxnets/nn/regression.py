@@ -1,17 +1,17 @@
 """Losses of numbers and of distributions: `torch.nn.MSELoss`, `L1Loss`, `KLDivLoss` and the like."""
 
 import jax
-from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
 from jaxnets.functional.reduction import REDUCTIONS, legacy_reduction
 from jaxnets.functional.regression import knee
+from jaxnets.nn.parameters import Layer
 
 __all__ = ["GaussianNLLLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "PoissonNLLLoss", "SmoothL1Loss"]
 
 
-class MSELoss(nnx.Module):
+class MSELoss(Layer):
     """Mean squared difference.
 
     `l = (input - target)²`
@@ -43,7 +43,7 @@ class MSELoss(nnx.Module):
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
-class L1Loss(nnx.Module):
+class L1Loss(Layer):
     """Mean absolute difference.
 
     `l = |input - target|`; the derivative at 0 is 0.
@@ -75,7 +75,7 @@ class L1Loss(nnx.Module):
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
-class SmoothL1Loss(nnx.Module):
+class SmoothL1Loss(Layer):
     """Absolute differences, rounded off near 0 by a parabola.
 
     `l = d² / (2 beta)` where `d = |input - target| < beta`, `d - beta / 2` elsewhere
@@ -111,7 +111,7 @@ class SmoothL1Loss(nnx.Module):
         return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
-class HuberLoss(nnx.Module):
+class HuberLoss(Layer):
     """Squared differences near 0, absolute ones far from it.
 
     `l = d² / 2` where `d = |input - target| <= delta`, `delta * (d - delta / 2)` elsewhere
@@ -143,7 +143,7 @@ class HuberLoss(nnx.Module):
         return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
 
 
-class KLDivLoss(nnx.Module):
+class KLDivLoss(Layer):
     """Kullback-Leibler divergence of a distribution from the one that the input is the logarithm of.
 
     `l = target * (log(target) - input)`, 0 where `target` is 0; with `log_target`, `exp(target) * (target - input)`
@@ -185,7 +185,7 @@ class KLDivLoss(nnx.Module):
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
 
 
-class PoissonNLLLoss(nnx.Module):
+class PoissonNLLLoss(Layer):
     """Negative log likelihood of Poisson distributions.
 
     `l = exp(input) - target * input`, without `log_input` `l = input - target * log(input + eps)`. `full` adds
@@ -233,7 +233,7 @@ class PoissonNLLLoss(nnx.Module):
         )
 
 
-class GaussianNLLLoss(nnx.Module):
+class GaussianNLLLoss(Layer):
     """Negative log likelihood of normal distributions.
 
     `l = (log(max(var, eps)) + (input - target)² / max(var, eps)) / 2`. `full` adds `log(2 pi) / 2`.

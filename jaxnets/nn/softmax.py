@@ -1,15 +1,15 @@
 """Softmax along an axis: `torch.nn.Softmax`, `Softmax2d`, `Softmin`, `LogSoftmax`."""
 
 import jax
-from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
+from jaxnets.nn.parameters import Layer
 
 __all__ = ["LogSoftmax", "Softmax", "Softmax2d", "Softmin"]
 
 
-class Softmax(nnx.Module):
+class Softmax(Layer):
     """Exponentials along one axis, scaled to the sum 1.
 
     `y_i = exp(x_i) / sum over j of exp(x_j)`
@@ -39,7 +39,7 @@ class Softmax(nnx.Module):
         return F.softmax(input, self.dim, _stacklevel=4)
 
 
-class LogSoftmax(nnx.Module):
+class LogSoftmax(Layer):
     """Logarithm of `Softmax`, exact where the softmax would be rounded to 0.
 
     `y_i = x_i - log(sum over j of exp(x_j))`
@@ -69,7 +69,7 @@ class LogSoftmax(nnx.Module):
         return F.log_softmax(input, self.dim, _stacklevel=4)
 
 
-class Softmin(nnx.Module):
+class Softmin(Layer):
     """Softmax of the negated input: the smallest number gets the greatest share.
 
     `y_i = exp(-x_i) / sum over j of exp(-x_j)`
@@ -99,7 +99,7 @@ class Softmin(nnx.Module):
         return F.softmin(input, self.dim, _stacklevel=4)
 
 
-class Softmax2d(nnx.Module):
+class Softmax2d(Layer):
     """Softmax over the channels, at each place of a plane.
 
     `y[c, i, j] = exp(x[c, i, j]) / sum over k of exp(x[k, i, j])`

@@ -9,12 +9,12 @@ from jaxnets import check
 from jaxnets import functional as F
 from jaxnets.functional.sparse import row_number
 from jaxnets.nn import init
-from jaxnets.nn.parameters import float_dtype, parameter
+from jaxnets.nn.parameters import Layer, float_dtype, parameter
 
 __all__ = ["Embedding", "EmbeddingBag"]
 
 
-class Embedding(nnx.Module):
+class Embedding(Layer):
     """Looks up vectors by their index.
 
     `y[i] = weight[input[i]]`
@@ -115,7 +115,7 @@ class Embedding(nnx.Module):
         )
 
 
-class EmbeddingBag(nnx.Module):
+class EmbeddingBag(Layer):
     """Sums, means or maxima of bags of vectors that are looked up by their index.
 
     `y[b] = sum over i in bag b of per_sample_weights[i] * weight[input[i]]`, or mean or maximum without weights

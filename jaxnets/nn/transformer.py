@@ -17,7 +17,7 @@ from jaxnets.nn.container import ModuleList
 from jaxnets.nn.dropout import Dropout
 from jaxnets.nn.linear import Linear
 from jaxnets.nn.normalization import LayerNorm
-from jaxnets.nn.parameters import float_dtype, stream
+from jaxnets.nn.parameters import Layer, float_dtype, stream
 
 __all__ = [
     "Transformer",
@@ -31,7 +31,7 @@ Activation = str | Callable[[jax.Array], jax.Array]
 Mask = jax.Array | None
 
 
-class _Layer(nnx.Module):
+class _Layer(Layer):
     """What the layers of encoder and decoder have in common: `attentions` and `norms` name their parts."""
 
     attentions: tuple[str, ...]
@@ -215,7 +215,7 @@ class TransformerDecoderLayer(_Layer):
         return self._residual(3, x, self._feedforward)
 
 
-class TransformerEncoder(nnx.Module):
+class TransformerEncoder(Layer):
     """A stack of encoder layers.
 
     `y = norm(layer_n(... layer_1(x)))`
@@ -286,7 +286,7 @@ class TransformerEncoder(nnx.Module):
         return src if self.norm is None else self.norm(src)
 
 
-class TransformerDecoder(nnx.Module):
+class TransformerDecoder(Layer):
     """A stack of decoder layers.
 
     `y = norm(layer_n(... layer_1(x, memory), memory))`
@@ -355,7 +355,7 @@ class TransformerDecoder(nnx.Module):
         return tgt if self.norm is None else self.norm(tgt)
 
 
-class Transformer(nnx.Module):
+class Transformer(Layer):
     """An encoder and a decoder that attends to its output (Vaswani et al., 2017).
 
     `y = decoder(tgt, encoder(src))`

@@ -1,7 +1,12 @@
 """The table of exclusions, torch's `__all__`, ours, the docs and the case database tell one story."""
 
+import inspect
 import re
 from pathlib import Path
+
+import pytest
+import torch
+from flax import nnx
 
 import jaxnets.functional as F
 from jaxnets import nn
@@ -15,6 +20,31 @@ COMMAND = "python -m parity.coverage docs/parity/coverage.md"
 def test_every_class_of_torch_is_here_or_excluded():
     excluded = {name for name in EXCLUDED if not name.startswith("functional.")}
     assert set(classes()) - set(nn.__all__) == excluded
+
+
+def arguments(cls: type) -> list[tuple[str, str]]:
+    return [
+        (name, re.sub(" at 0x.*", "", repr(argument.default)))
+        for name, argument in inspect.signature(cls).parameters.items()
+        if name not in ("device", "rngs")
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in classes() if name not in EXCLUDED])
+def test_every_class_shows_torchs_arguments(name):
+    """In torch's order, with torch's defaults, less `device`; torch's own `*args` say nothing."""
+    theirs = arguments(getattr(torch.nn, name))
+    if theirs[:1] != [("args", "<class 'inspect._empty'>")]:
+        assert arguments(getattr(nn, name)) == theirs
+
+
+def test_a_layer_and_a_users_subclass_show_their_own_arguments():
+    class Square(nn.Linear):
+        def __init__(self, size: int, *, rngs: nnx.Rngs):
+            super().__init__(size, size, rngs=rngs)
+
+    assert list(inspect.signature(Square).parameters) == ["size", "rngs"]
+    assert list(inspect.signature(Square(2, rngs=nnx.Rngs(0))).parameters) == ["input"]
 
 
 def test_every_function_of_torch_is_here_or_excluded():

@@ -8,7 +8,7 @@ from flax import nnx
 
 from jaxnets import check
 from jaxnets.nn import init
-from jaxnets.nn.parameters import Buffer, stream
+from jaxnets.nn.parameters import Buffer, Layer, stream
 from jaxnets.nn.utils import computed
 from jaxnets.nn.utils.parametrize import is_parametrized, register_parametrization
 from jaxnets.nn.utils.spectral_norm import as_matrix, normalize, output_axis, over_sigma, random_vectors
@@ -23,7 +23,7 @@ def _value(module: nnx.Module, name: str) -> jax.Array:
     return held.get_value()
 
 
-class _WeightNorm(nnx.Module):
+class _WeightNorm(Layer):
     def __init__(self, name: str, dim: int | None):
         self.name = name
         self.dim = dim
@@ -73,7 +73,7 @@ def weight_norm(module: nnx.Module, name: str = "weight", dim: int | None = 0) -
     return register_parametrization(module, name, _WeightNorm(name, dim), unsafe=True)
 
 
-class _SpectralNorm(nnx.Module):
+class _SpectralNorm(Layer):
     def __init__(self, weight: jax.Array, n_power_iterations: int, dim: int, eps: float, rngs: Any):
         self.n_power_iterations = check.integer("n_power_iterations", n_power_iterations, least=1)
         self.dim = dim
@@ -155,7 +155,7 @@ def spectral_norm(
     return register_parametrization(module, name, parametrization)
 
 
-class _Orthogonal(nnx.Module):
+class _Orthogonal(Layer):
     def __init__(self, weight: jax.Array, orthogonal_map: str, use_trivialization: bool, rngs: Any):
         self.shape = weight.shape
         self.orthogonal_map = orthogonal_map
