@@ -1,6 +1,6 @@
 """The parity suite: proof that a JAX module computes what a torch module computes, for ours and for yours."""
 
-from parity.case import Case, Packed, bools, integers, normal, rounded, uniform
+from parity.case import Case, Packed, bools, hard, integers, normal, rounded, uniform
 from parity.comparison import Report, assert_parity, compare
 from parity.suite import Check, Results, run
 from parity.tolerance import Tolerance
@@ -15,6 +15,7 @@ __all__ = [
     "assert_parity",
     "bools",
     "compare",
+    "hard",
     "integers",
     "normal",
     "rounded",

@@ -16,6 +16,7 @@ DRAWS: Mapping[str, Mapping[str, float]] = {
     "uniform": {"low": 0.0, "high": 1.0},
     "integers": {"low": 0, "high": 10},
     "bools": {"p": 0.5},
+    "hard": {"p": 0.4},
 }
 
 
@@ -24,7 +25,7 @@ class Spec:
     """An array to be drawn: its shape, its distribution and the distribution's two numbers."""
 
     shape: tuple[int, ...]
-    draw: Literal["normal", "rounded", "uniform", "integers", "bools"]
+    draw: Literal["normal", "rounded", "uniform", "integers", "bools", "hard"]
     a: float = 0.0
     b: float = 1.0
 
@@ -71,6 +72,11 @@ def integers(*shape: int, low: int = 0, high: int = 10) -> Spec:
 def bools(*shape: int, p: float = 0.5) -> Spec:
     """Booleans, True with probability p."""
     return Spec(shape, "bools", p)
+
+
+def hard(*shape: int, p: float = 0.4) -> Spec:
+    """Floats of which a share p is infinite, NaN, 0, -0 or huge."""
+    return Spec(shape, "hard", p)
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,8 @@ def prepare(device: str | None, cache: str) -> None:
     import torch
 
     torch.set_num_threads(1)
+    # An operation by itself has little to optimise; what is to be compiled as users do says so.
+    jax.config.update("jax_disable_most_optimizations", True)
     jax.config.update("jax_compilation_cache_dir", cache)
     # Everything is kept: the suite compiles thousands of tiny programs.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -211,7 +213,9 @@ def _print_header(device: str | None, dtypes: Sequence[str], jobs: int) -> None:
 
 
 def print_results(results: "Results", device: str | None) -> None:
-    """Failures with the command that repeats each, a table, one line at the end."""
+    """Failures with the command that repeats each, a table, how many samples lie inside of the tolerances."""
+    from parity.files import shares
+
     chosen = f"--device {device} " if device else ""
     for check in results.skipped:
         console.print(escape(f"not in torch: {check.case} {check.dtype}: {check.why}"))
@@ -225,3 +229,5 @@ def print_results(results: "Results", device: str | None) -> None:
         table.add_row(family, property, str(total), str(failed), str(skipped), f"{error:.2g}")
     console.print(table)
     console.print(escape(results.summary()))
+    for line in shares(results):
+        console.print(escape(line))

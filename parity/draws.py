@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.sides import Arrays, JaxSide, Run, TorchSide, is_inexact, torchs_part
+from parity.sides import QUICK, Arrays, JaxSide, Run, TorchSide, is_inexact, torchs_part
 from parity.tolerance import Row, default_tolerance
 
 DRAWS = 200
@@ -25,7 +25,7 @@ def draw_rows(
     """Compares many calls in training mode: of every element of the outputs and input gradients the mean, the
     variance, and the covariance with its neighbour, which tells whether neighbours are dropped together."""
     theirs = TorchSide(torch_module, args, kwargs, train=True, hold=False)
-    ours = JaxSide(jax_module, args, kwargs, train=True, hold=False)
+    ours = JaxSide(jax_module, args, kwargs, train=True, hold=False, options=QUICK)
     torch_calls, jax_calls = [], []
     for _ in range(DRAWS):
         with torchs_part():

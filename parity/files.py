@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from parity.suite import Results
+from parity.inputs import DTYPES
+from parity.suite import Check, Results
+from parity.tolerance import default_tolerance
+from parity.tolerances import LOOSER
 
 
 def write(results: Results, folder: Path, versions: Mapping[str, str]) -> None:
@@ -35,7 +38,7 @@ def as_json(results: Results, versions: Mapping[str, str]) -> str:
 
 def as_markdown(results: Results, versions: Mapping[str, str]) -> str:
     """The summary, a table by family and property, and what failed."""
-    lines = ["# Parity with torch", "", results.summary(), ""]
+    lines = ["# Parity with torch", "", results.summary(), "", *shares(results), ""]
     lines += [f"- {name}: {value}" for name, value in versions.items()]
     lines += [
         "",
@@ -46,7 +49,44 @@ def as_markdown(results: Results, versions: Mapping[str, str]) -> str:
     for title, checks in (("Failed", results.failed), ("Not in torch", results.skipped)):
         if checks:
             lines += ["", f"## {title}", "", *(f"- `{check.name}`: {check.why.splitlines()[0]}" for check in checks)]
-    if results.judged:
-        lines += ["", "## Beyond torch.testing's tolerance, and as near to float64 as torch", ""]
-        lines += [f"- `{check.name}`: {check.remark}" for check in results.judged]
+    lines += _beyond(results)
     return "\n".join(lines) + "\n"
+
+
+def shares(results: Results) -> list[str]:
+    """For each dtype how many samples lie inside of its tolerance in all that is compared."""
+    lines = []
+    for dtype in DTYPES:
+        inside, of = results.inside(dtype)
+        if of:
+            share = f"{inside} of {of} samples ({100 * inside / of:.1f} %)"
+            bound = default_tolerance(DTYPES[dtype][0])
+            lines.append(f"- {dtype}: {share} inside of {bound} in every output, gradient and buffer")
+    return lines
+
+
+def _beyond(results: Results) -> list[str]:
+    """What passed for a reason: each of float64 and float32, the half precisions counted."""
+    groups: dict[tuple[str, str, str], list[Check]] = {}
+    singly = []
+    for check in results.judged:
+        if check.dtype in ("f64", "f32"):
+            singly.append(f"- `{check.name}`: {check.remark}")
+        else:
+            groups.setdefault((check.dtype, check.family, check.property), []).append(check)
+    lines = ["", "## Beyond its dtype's tolerance, and as near to float64 as torch", "", *singly] if singly else []
+    if groups:
+        lines += ["", "## Likewise in half precision, where torch itself is as far from float64", ""]
+        lines += ["| dtype | family | property | checks | greatest error |", "| - | - | - | -: | -: |"]
+        lines += [
+            f"| {dtype} | {family} | {property} | {len(group)} | {max(check.error for check in group):.2g} |"
+            for (dtype, family, property), group in sorted(groups.items())
+        ]
+    bounds = [entry for entry in LOOSER if any(entry.reason in check.remark for check in results.judged)]
+    if bounds:
+        lines += ["", "## Looser bounds", "", "| cases | dtype | property | bound | measured | reason |"]
+        lines += ["| - | - | - | -: | -: | - |"]
+        lines += [
+            f"| `{x.pattern}` | {x.dtype} | {x.property} | {x.bound:g} | {x.measured:g} | {x.reason} |" for x in bounds
+        ]
+    return lines

@@ -138,7 +138,7 @@ def _drawn(tree: Any, *, dtype: np.dtype, seed: int, counter: Iterator[int]) -> 
     """The tree with arrays in place of specs. Each array has a seed of its own: equal inputs hide swaps."""
     again = functools.partial(_drawn, dtype=dtype, seed=seed, counter=counter)
     if isinstance(tree, Spec):
-        return _array(tree, dtype, np.random.default_rng([seed, next(counter)]))
+        return np.asarray(_array(tree, dtype, np.random.default_rng([seed, next(counter)])))
     if isinstance(tree, Packed):
         padded, lengths = trees.to_torch(again(tree.padded)), torch.tensor(tree.lengths)
         return pack_padded_sequence(padded, lengths, tree.batch_first, tree.enforce_sorted)
@@ -161,6 +161,9 @@ def _array(spec: Spec, dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
             return rng.integers(int(spec.a), int(spec.b), spec.shape)
         case "bools":
             return rng.uniform(size=spec.shape) < spec.a
+        case "hard":
+            chosen = rng.choice([np.inf, -np.inf, np.nan, 0.0, -0.0, 1e4], spec.shape)
+            return np.where(rng.uniform(size=spec.shape) < spec.a, chosen, rng.normal(0, 1, spec.shape)).astype(dtype)
 
 
 def settled(

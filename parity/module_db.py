@@ -1,8 +1,10 @@
 """torch's own database of modules (`torch.testing._internal.common_modules.module_db`) as cases."""
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -48,10 +50,11 @@ class Sample:
 
     def made(self, dtype: torch.dtype) -> Any:
         """torch's `ModuleInput`: what the class is built from, and what it is called with."""
-        made = _made(self.module, self.kind, dtype)[self.index]
+        made = copy.deepcopy(_made(self.module, self.kind, dtype)[self.index])  # a module may change what it is given
         return made.module_error_input if self.kind == "error" else made
 
 
+@cache
 def _made(module: str, kind: str, dtype: torch.dtype) -> list[Any]:
     info = MODULES[module]
     make = info.module_error_inputs_func if kind == "error" else info.module_inputs_func

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -33,8 +35,22 @@ RANDOM: tuple[tuple[type, str], ...] = (
 ALWAYS_RANDOM = (torch.nn.FractionalMaxPool2d, torch.nn.FractionalMaxPool3d)
 
 
-QUICK = {"xla_backend_optimization_level": 0}
-"""Compiler options where formulas are judged, not programs: a third less time to compile."""
+QUICK: Mapping[str, Any] = MappingProxyType(
+    {
+        "xla_backend_optimization_level": 0,
+        "xla_cpu_use_fusion_emitters": False,
+        "xla_cpu_parallel_codegen_split_count": 1,
+    }
+)
+"""Compiler options where formulas are judged, not programs: a sixth of the time to compile."""
+
+OPTIMISED: Mapping[str, Any] = MappingProxyType(
+    {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+)
+"""XLA's own defaults, also in a process where most optimisations are off."""
+
+DIFFERENCE = 1e-5
+"""The step of central differences in float64: they are off by about its square."""
 
 
 class TorchError(Exception):
@@ -205,6 +221,24 @@ class TorchSide:
         bent = [(g, trees.to_torch(along[n])) for n, g in first.items() if g.requires_grad]
         return self._gradients(bent, wanted), along
 
+    def bend(
+        self, directions: Sequence[np.ndarray], along: Mapping[str, np.ndarray], way: Mapping[str, np.ndarray]
+    ) -> float:
+        """How the sum of `gradients * along` changes as parameters and inputs move along `way`, by differences."""
+        ends = []
+        for step in (-DIFFERENCE, DIFFERENCE):
+            side = copy.copy(self)
+            side.module = copy.deepcopy(self.module)
+            named = dict(zip(map(label, self.paths), self.inputs, strict=True))
+            side.inputs = [x + step * trees.to_torch(way[n]) if n in way else x for n, x in named.items()]
+            with torch.no_grad():
+                for name, x in side.parameters().items():
+                    x.add_(trees.to_torch(way[name]), alpha=step)
+            run = side.run(True, 0, directions)[0]
+            gradients = {**(run.parameter_gradients or {}), **(run.input_gradients or {})}
+            ends.append(sum(float(np.vdot(along[n], g)) for n, g in gradients.items() if n in along and g is not None))
+        return (ends[1] - ends[0]) / (2 * DIFFERENCE)
+
     def _call(self, differentiable: Sequence[int]) -> tuple[Any, list[torch.Tensor]]:
         leaves = [x.clone().requires_grad_(i in differentiable) for i, x in enumerate(self.inputs)]
         with torch.enable_grad():
@@ -253,12 +287,19 @@ class TorchSide:
 
 
 class JaxSide:
-    """An NNX module (or a function of arrays) with its arguments."""
+    """An NNX module (or a function of arrays) with its arguments; `options` are the compiler's under `jax.jit`."""
 
     def __init__(
-        self, module: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], train: bool, hold: bool = True
+        self,
+        module: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        train: bool,
+        hold: bool = True,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ):
         self.module = module
+        self.options = dict(options)
         self.graph: Any = None
         self.parameters: Any = {}
         self.rest: Any = {}
@@ -284,10 +325,10 @@ class JaxSide:
 
     def run_batch(self, others: Sequence[Any], directions: Sequence[Sequence[np.ndarray]]) -> list[Run]:
         """The runs on these inputs and on others of the same shapes, both at once under `jax.vmap`."""
-        batch = _stacked([self.inputs, _to_jax(others)])
-        function = jax.jit(jax.vmap(self._function(True), in_axes=(None, None, 0, 0)), compiler_options=QUICK)
-        results = function(self.parameters, self.rest, batch, _stacked([_to_jax(d) for d in directions]))
-        return [self._told(*_element(results, i)) for i in range(2)]
+        batch = _stacked([self.inputs, others])
+        function = jax.jit(jax.vmap(self._function(True), in_axes=(None, None, 0, 0)), compiler_options=dict(QUICK))
+        results = jax.tree.map(_in_numpy, function(self.parameters, self.rest, batch, _stacked(directions)))
+        return [self._told(*jax.tree.map(itemgetter(i), results)) for i in range(2)]
 
     def run_twice(self, directions: Sequence[np.ndarray], along: Mapping[str, np.ndarray]) -> Gradients:
         """Gradients of the sum of `gradients * along`, by name: see `TorchSide.run_twice`."""
@@ -297,7 +338,7 @@ class JaxSide:
             gradients = self._gradients_by_name(self._pull(parameters, floating, rest, inputs)[1](directions))
             return sum(jax.numpy.vdot(trees.to_jax(along[n]), gradients[n]).real for n in along)
 
-        twice = jax.jit(jax.grad(slope, argnums=(0, 1)), compiler_options=QUICK)
+        twice = jax.jit(jax.grad(slope, argnums=(0, 1)), compiler_options=dict(QUICK))
         gradients = twice(self.parameters, floating, self.rest, self.inputs, _to_jax(directions))
         return {n: _conjugate(x) for n, x in self._gradients_by_name(gradients).items()}
 
@@ -325,7 +366,7 @@ class JaxSide:
 
     def _compiled(self, grad: bool) -> Any:
         if grad not in self._programs:
-            self._programs[grad] = jax.jit(self._function(grad))
+            self._programs[grad] = jax.jit(self._function(grad), compiler_options=self.options)
         return self._programs[grad]
 
     def _function(self, grad: bool) -> Callable[..., Any]:
@@ -395,12 +436,13 @@ def _to_jax(arrays: Sequence[Any]) -> list[jax.Array]:
     return [trees.to_jax(x) for x in arrays]
 
 
-def _stacked(lists: Sequence[Sequence[jax.Array]]) -> list[jax.Array]:
-    return [jax.numpy.stack(arrays) for arrays in zip(*lists, strict=True)]
+def _stacked(lists: Sequence[Sequence[Any]]) -> list[jax.Array]:
+    # In numpy: to JAX each small operation on new shapes is a program to compile.
+    return [trees.to_jax(np.stack([trees.to_numpy(x) for x in arrays])) for arrays in zip(*lists, strict=True)]
 
 
-def _element(tree: Any, index: int) -> Any:
-    return jax.tree.map(lambda x: x[index], tree)
+def _in_numpy(x: jax.Array) -> Any:
+    return x if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else np.asarray(x)
 
 
 def set_mode(module: nnx.Module, train: bool, hold: bool) -> None:
@@ -422,7 +464,7 @@ def label(path: str) -> str:
 
 def _conjugate(gradient: Any) -> np.ndarray | None:
     # The gradient of an integer is of dtype float0.
-    return None if gradient.dtype == jax.dtypes.float0 else trees.to_numpy(gradient.conj())
+    return None if gradient.dtype == jax.dtypes.float0 else trees.to_numpy(gradient).conj()
 
 
 _RECORD: dict[int, tuple[str, list[Call]]] = {}

@@ -44,12 +44,20 @@ LOOSER: tuple[Looser, ...] = (
         measured=1.8e-6,
         reason="one of 48 elements of a sum that cancels; torch itself is 5.1e-6 from its float64 there",
     ),
+    Looser(
+        "transformer/TransformerEncoder(TransformerEncoderLayer(*), 3, LayerNorm(6)*",
+        "f16",
+        "parameter gradient",
+        bound=3e-3,
+        measured=1.5e-3,
+        reason="three layers in a row, each rounding to 11 bits; torch itself is up to 1e-2 from float64 in these sums",
+    ),
 )
 
 
-def looser(name: str, dtype: str, property: str) -> float | None:
+def looser(name: str, dtype: str, property: str) -> Looser | None:
     """The bound for a case, or None where the default holds."""
     for entry in LOOSER:
         if (entry.dtype, entry.property) == (dtype, property) and matches(name, entry.pattern):
-            return entry.bound
+            return entry
     return None

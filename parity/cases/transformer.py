@@ -5,6 +5,9 @@ from itertools import product
 from parity.case import Case, bools, normal
 
 BOTH = (False, True)
+AWAY = 1
+"""A seed with which no input of a ReLU is so near to 0 that half precision has another sign there."""
+
 STILL = (6, 2, 5, 0.0)
 """Six features, two heads, five hidden features, no dropout."""
 
@@ -40,7 +43,7 @@ ENCODER_LAYERS = (
         Case("TransformerEncoderLayer", STILL, {"norm_first": first, "bias": bias}, inputs=(SRC,))
         for first, bias in product(BOTH, BOTH)
     ),
-    Case("TransformerEncoderLayer", STILL, {"batch_first": True}, inputs=(FIRST[0],)),
+    Case("TransformerEncoderLayer", STILL, {"batch_first": True}, inputs=(FIRST[0],), seed=AWAY),
     Case("TransformerEncoderLayer", (*STILL, "gelu", 0.5), inputs=(SRC,), note="an eps that matters"),
     Case("TransformerEncoderLayer", (*STILL, Case("Tanh")), inputs=(normal(5, 6),), note="a layer, no batch"),
     Case("TransformerEncoderLayer", (6, 2, 5, 0.3), inputs=(SRC,)),
@@ -122,6 +125,7 @@ WHOLE = (
             (6, 2, 1, 1, 5, 0.0),
             {"batch_first": batch_first, "norm_first": norm_first, "bias": bias},
             inputs=FIRST if batch_first else (SRC, TGT),
+            seed=AWAY,
         )
         for batch_first, norm_first, bias in product(BOTH, repeat=3)
     ),
@@ -140,6 +144,7 @@ WHOLE = (
             "tgt_is_causal": False,
             "memory_is_causal": True,
         },
+        seed=AWAY,
     ),
     Case(
         "Transformer",
@@ -150,6 +155,7 @@ WHOLE = (
             "tgt_key_padding_mask": bools(3, 4, p=FEW),
             "memory_key_padding_mask": normal(3, 5),
         },
+        seed=AWAY,
     ),
     Case(
         "Transformer",
