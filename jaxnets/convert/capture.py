@@ -64,15 +64,24 @@ class Trace:
         root: the call of the module.
         refusals: what cannot be converted.
         decides: whether the code decided something by the sizes of its arrays.
+        length: how many calls of functions and modules there are.
     """
 
     root: Call
     refusals: list[Refusal] = field(default_factory=list)
     decides: bool = False
+    length: int = 0
 
 
 def capture(
-    module: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], *, train: bool, dynamic: set[int]
+    module: torch.nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    train: bool,
+    dynamic: set[int],
+    size: int = BATCH,
+    longest: int | None = None,
 ) -> Trace:
     """The trace of `module(*args, **kwargs)`.
 
@@ -82,18 +91,20 @@ def capture(
         kwargs: keyword arguments.
         train: whether the whole module is in training mode.
         dynamic: which of the tensors among the arguments have a batch of any size as their first axis.
+        size: that the batch has meanwhile.
+        longest: after how many calls of functions and modules it is enough, since it was that many with another batch.
     """
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     inside = _copy(module)
     inside.train(train)
-    recorder = Recorder(inside, fake, _batch((args, kwargs), dynamic))
-    given_args, given_kwargs = _faked((tuple(args), dict(kwargs)), fake, dynamic)
+    recorder = Recorder(inside, fake, _batch((args, kwargs), dynamic), longest)
+    given_args, given_kwargs = _faked((tuple(args), dict(kwargs)), fake, dynamic, size)
     with packing.intercepted(recorder.packed), _quiet(), recorder.listening():
         recorder.run(lambda: inside.forward(*given_args, **given_kwargs))
     recorder.end()
     if not recorder.refusals:
         lift(recorder.root)
-    return Trace(recorder.root, recorder.refusals, recorder.decides)
+    return Trace(recorder.root, recorder.refusals, recorder.decides, recorder.length)
 
 
 @contextmanager
@@ -157,14 +168,14 @@ def _rebound(cell: CellType, memo: Mapping[int, Any]) -> CellType:
     return CellType(memo[id(found)]) if id(found) in memo else cell
 
 
-def _faked(tree: Any, fake: FakeTensorMode, dynamic: set[int]) -> Any:
-    """The arguments with tensors that have no data, and with `BATCH` in the place of the batch."""
+def _faked(tree: Any, fake: FakeTensorMode, dynamic: set[int], size: int) -> Any:
+    """The arguments with tensors that have no data, and with a batch of another size."""
     count = iter(range(sys.maxsize))
 
     def make(x: Any) -> Any:
         if not isinstance(x, torch.Tensor):
             return x
-        sizes = (BATCH, *x.shape[1:]) if next(count) in dynamic else x.shape
+        sizes = (size, *x.shape[1:]) if next(count) in dynamic else x.shape
         with fake:
             return torch.empty(sizes, dtype=x.dtype)
 
@@ -198,10 +209,12 @@ class Recorder:
         module: the module that will run.
         fake: torch's mode of tensors without data.
         batch: the size of the batch that `BATCH` stands for.
+        longest: after how many calls it is enough.
     """
 
-    def __init__(self, module: torch.nn.Module, fake: FakeTensorMode, batch: int | None):
+    def __init__(self, module: torch.nn.Module, fake: FakeTensorMode, batch: int | None, longest: int | None = None):
         self.module, self.fake, self.batch = module, fake, batch
+        self.length, self.longest = 0, longest
         self.aliases = Aliases(self)
         self.root: Call = Call("", module, False)
         self.stack: list[Call] = []
@@ -322,7 +335,13 @@ class Recorder:
                 self._paths[id(new)] = full
                 held[name] = new
 
+    def _count(self) -> None:
+        self.length += 1
+        if self.longest is not None and self.length > self.longest:
+            raise Unknown("how much the code does depends on the size of the batch")
+
     def _begin(self, path: str, module: torch.nn.Module, leaf: bool, args: Any, kwargs: Any) -> Call:
+        self._count()
         frame = sys._getframe(2)
         self._note_names(frame)
         call = Call(path, module, leaf, self.tree(args), self.tree(kwargs), training=module.training)
@@ -504,6 +523,7 @@ class Recorder:
         return self._perform(name, func, args, kwargs)
 
     def _perform(self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._count()
         with self.hiding():
             frame = sys._getframe(3)
             self._note_names(frame)

@@ -1,18 +1,18 @@
 """From a live torch module to Flax: `to_source`, `from_torch`."""
 
 import inspect
+import linecache
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from flax import nnx
-import linecache
 
-from jaxnets.arrays import to_numpy
 from jaxnets.convert.assemble import Assembler
-from jaxnets.convert.capture import Trace, capture
-from jaxnets.convert.errors import ConversionError, refuse
+from jaxnets.convert.capture import BATCH, Trace, capture
+from jaxnets.convert.errors import refuse
+from jaxnets.convert.general import holds
 from jaxnets.nn.utils.skip_init import unfilled_rngs
 from jaxnets.state import load_state_dict
 
@@ -38,14 +38,29 @@ def from_torch(
     dynamic_batch: bool = True,
 ) -> nnx.Module:
     """A Flax module that computes what a torch module does, with its weights: made by running `to_source`."""
+    return ported(module, args, kwargs, dynamic_batch=dynamic_batch).model
+
+
+class Ported(NamedTuple):
+    """A module, the source that made it, the name in the source that builds it, and whether that takes `rngs`."""
+
+    model: nnx.Module
+    source: str
+    entry: str
+    takes_rngs: bool
+
+
+def ported(module: torch.nn.Module, args: Any = (), kwargs: Any = None, *, dynamic_batch: bool = True) -> Ported:
+    """The module that the source of a torch module makes, with torch's weights and modes."""
     assembler = _assembled(module, args, kwargs, dynamic_batch)
     source = assembler.source()
-    made = run(source, type(module).__name__)
-    build = getattr(made, assembler.entry())
-    model = build(rngs=unfilled_rngs(nnx.Rngs(0))) if _takes_rngs(build) else build()
+    entry = assembler.entry()
+    build = getattr(run(source, type(module).__name__), entry)
+    takes_rngs = _takes_rngs(build)
+    model = build(rngs=unfilled_rngs(nnx.Rngs(0))) if takes_rngs else build()
     load_state_dict(model, module.state_dict())
     _set_modes(model, module)
-    return model
+    return Ported(model, source, entry, takes_rngs)
 
 
 def _takes_rngs(build: Any) -> bool:
@@ -94,8 +109,16 @@ def _captured(module: Any, args: Any, kwargs: Any, dynamic_batch: bool) -> list[
         tries = [{i for i, x in enumerate(tensors) if x.ndim and x.shape[0] == batch}, {0}, set()]
     for dynamic in tries:
         try:
-            modes = (True, False)
-            return [(capture(module, args, kwargs, train=train, dynamic=dynamic), bool(dynamic)) for train in modes]
+            size = max(batch, 2) if dynamic else BATCH  # torch takes an axis of size one for none, here and there
+            traces = [capture(module, args, kwargs, train=t, dynamic=dynamic, size=size) for t in (True, False)]
+            if any(trace.refusals for trace in traces) or not dynamic:
+                return [(trace, bool(dynamic)) for trace in traces]
+            general = [
+                capture(module, args, kwargs, train=t, dynamic=dynamic, longest=trace.length)
+                for t, trace in zip((True, False), traces, strict=True)
+            ]
+            if all(holds(a.root, b.root, (BATCH, size)) for a, b in zip(general, traces, strict=True)):
+                return [(trace, True) for trace in general]
         except Exception:
             if not dynamic:
                 raise
