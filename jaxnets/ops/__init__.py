@@ -12,6 +12,7 @@ from jaxnets.ops.binary import *
 from jaxnets.ops.comparison import *
 from jaxnets.ops.complexes import *
 from jaxnets.ops.conversion import *
+from jaxnets.ops.copies import *
 from jaxnets.ops.creation import *
 from jaxnets.ops.extrema import *
 from jaxnets.ops.indexing import *

@@ -34,9 +34,12 @@ __all__ = [
     "_native_batch_norm_legit_functional",
     "_native_batch_norm_legit_no_training",
     "_pdist_forward",
+    "_safe_softmax",
     "_softmax",
     "_to_copy",
     "_unsafe_view",
+    "_weight_norm",
+    "_weight_norm_interface",
     "alias",
     "avg_pool2d",
     "avg_pool3d",
@@ -175,6 +178,26 @@ def _softmax(input: jax.Array, dim: int, half_to_float: bool = False) -> jax.Arr
 def _log_softmax(input: jax.Array, dim: int, half_to_float: bool = False) -> jax.Array:
     """`jaxnets.functional.log_softmax`, in float32 with `half_to_float`."""
     return F.log_softmax(input, dim, dtype=jnp.float32 if half_to_float else None)
+
+
+def _safe_softmax(input: jax.Array, dim: int, dtype: Any = None) -> jax.Array:
+    """`jaxnets.functional.softmax`, zeros where all of a line is minus infinity."""
+    x = check.array("input", input)
+    hidden = (x == -jnp.inf).all(dim if x.ndim else None, keepdims=True)
+    return jnp.where(hidden, 0, F.softmax(jnp.where(hidden, 0, x), dim, dtype=dtype))
+
+
+def _weight_norm(v: jax.Array, g: jax.Array, dim: int = 0) -> jax.Array:
+    """`g * v / norm(v)`, the norm taken over all axes of `v` but `dim`."""
+    return _weight_norm_interface(v, g, dim)[0]
+
+
+def _weight_norm_interface(v: jax.Array, g: jax.Array, dim: int = 0) -> tuple[jax.Array, jax.Array]:
+    """`g * v / norm(v)`, the norm taken over all axes of `v` but `dim`, and that norm in the shape of `g`."""
+    v, g = check.array("v", v), check.array("g", g)
+    axes = tuple(i for i in range(v.ndim) if dim == -1 or i != dim % v.ndim)
+    norm = jnp.sqrt((v * v).sum(axes, keepdims=True))
+    return v * (g / norm), norm.reshape(g.shape)
 
 
 def softmax(input: jax.Array, dim: int, dtype: Any = None) -> jax.Array:

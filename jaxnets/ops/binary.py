@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from jaxnets import check
+from jaxnets.ops.derivative import with_slope_of
 from jaxnets.ops.promotion import (
     BOOL,
     COMPLEX,
@@ -331,9 +332,10 @@ def copysign(input: Operand, other: Operand) -> jax.Array:
 
 
 def nextafter(input: jax.Array, other: jax.Array) -> jax.Array:
-    """The next floating number after `input` towards `other`."""
+    """The next floating number after `input` towards `other`, with the derivative of `input` where they differ."""
     a, b = together(input=input, other=other)
-    return jnp.nextafter(*lax.stop_gradient((numbers("input", a, least=FLOATING, most=FLOATING), b)))
+    value = jnp.nextafter(*lax.stop_gradient((numbers("input", a, least=FLOATING, most=FLOATING), b)))
+    return with_slope_of(jnp.where(a != b, a, lax.stop_gradient(a)), value)
 
 
 def xlogy(input: Operand, other: Operand) -> jax.Array:

@@ -14,6 +14,7 @@ from jaxnets.ops.creation import vander as _vander
 from jaxnets.ops.derivative import with_slope_of
 from jaxnets.ops.extrema import amax, amin
 from jaxnets.ops.products import cross as _cross
+from jaxnets.ops.products import matmul
 from jaxnets.ops.promotion import FLOATING, Dims, axes, axis, dtype_or, numbers, real_of, together
 from jaxnets.ops.shape import diagonal as _diagonal
 
@@ -31,9 +32,12 @@ __all__ = [
     "householder_product",
     "inv",
     "inv_ex",
+    "lstsq",
     "lu",
     "lu_factor",
+    "lu_factor_ex",
     "lu_solve",
+    "matmul",
     "matrix_exp",
     "matrix_norm",
     "matrix_power",
@@ -98,6 +102,15 @@ class Factor(NamedTuple):
 
     LU: jax.Array
     pivots: jax.Array
+
+
+class LeastSquares(NamedTuple):
+    """The solution, the sums of squares that are left, the ranks, the singular values."""
+
+    solution: jax.Array
+    residuals: jax.Array
+    rank: jax.Array
+    singular_values: jax.Array
 
 
 class Checked(NamedTuple):
@@ -333,6 +346,32 @@ def lu_factor(A: jax.Array, *, pivot: bool = True) -> Factor:
 def _check_pivot(pivot: bool) -> None:
     if not pivot:
         raise ValueError("pivot: expected True, got False; JAX has no LU decomposition without pivots")
+
+
+def lu_factor_ex(
+    A: jax.Array, *, pivot: bool = True, check_errors: bool = False
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`lu_factor`, and 0 for each matrix for which there is one, else 1."""
+    found = lu_factor(A, pivot=pivot)
+    singular = (jnp.diagonal(found.LU, 0, -2, -1) == 0).any(-1)
+    return *found, singular.astype(jnp.int32)
+
+
+def lstsq(A: jax.Array, B: jax.Array, rcond: float | None = None, *, driver: str | None = None) -> LeastSquares:
+    """`X` of the least `|A @ X - B|`, and of those the least `|X|`.
+
+    Differences from torch: the singular values are given, whatever the driver is.
+    """
+    a, b = matrices("A", A), numbers("B", B, least=FLOATING)
+    check.same_dtype(A=a, B=b)
+    vector = b.ndim == a.ndim - 1
+    b = b[..., None] if vector else b
+    values = svdvals(a)
+    rank = matrix_rank(a, rtol=rcond)
+    found = pinv(a, rtol=rcond) @ b
+    full = a.shape[-2] > a.shape[-1] and bool(a.size)
+    rest = (jnp.abs(a @ found - b) ** 2).sum(-2) if full else jnp.zeros(0, real_of(a.dtype))
+    return LeastSquares(found[..., 0] if vector else found, rest, rank, values)
 
 
 def lu(A: jax.Array, *, pivot: bool = True) -> Triangles:

@@ -22,7 +22,9 @@ __all__ = [
     "frobenius_norm",
     "inverse",
     "logdet",
+    "lu",
     "lu_solve",
+    "lu_unpack",
     "matrix_exp",
     "matrix_power",
     "nuclear_norm",
@@ -141,6 +143,30 @@ def svd(input: jax.Array, some: bool = True, compute_uv: bool = True) -> Bases:
         return Bases(left, linalg.svdvals(x), right)
     u, s, vh = linalg.svd(x, full_matrices=not some)
     return Bases(u, s, jnp.conj(vh).swapaxes(-2, -1))
+
+
+def lu(input: jax.Array, pivot: bool = True, get_infos: bool = False) -> Any:
+    """`linalg.lu_factor`, and 0 for each matrix for which there is one with `get_infos`."""
+    found = linalg.lu_factor(input, pivot=pivot)
+    return (*found, jnp.zeros(found.LU.shape[:-2], jnp.int32)) if get_infos else tuple(found)
+
+
+def lu_unpack(
+    LU_data: jax.Array, LU_pivots: jax.Array, unpack_data: bool = True, unpack_pivots: bool = True
+) -> linalg.Triangles:
+    """The permutation and the triangles of what `linalg.lu_factor` gives; an empty array for what is not asked for."""
+    x, pivots = linalg.matrices("LU_data", LU_data), check.array("LU_pivots", LU_pivots)
+    none = jnp.zeros(0, x.dtype)
+    n, k = x.shape[-2], min(x.shape[-2:])
+    lower = upper = permutation = none
+    if unpack_data:
+        ones = jnp.broadcast_to(jnp.eye(n, k, dtype=x.dtype), (*x.shape[:-2], n, k))
+        lower, upper = jnp.tril(x[..., :, :k], -1) + ones, jnp.triu(x[..., :k, :])
+    if unpack_pivots:
+        order = jax.lax.linalg.lu_pivots_to_permutation((pivots - 1).astype(jnp.int32), n)
+        rows = jnp.broadcast_to(jnp.arange(n, dtype=order.dtype)[:, None], (*order.shape[:-1], n, n))
+        permutation = (order[..., None, :] == rows).astype(x.dtype)
+    return linalg.Triangles(permutation, lower, upper)
 
 
 def lu_solve(b: jax.Array, LU_data: jax.Array, LU_pivots: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ from jaxnets import check
 from jaxnets.functional.elementwise import in_float32
 from jaxnets.functional.precision import wide
 from jaxnets.ops.extrema import Selected
-from jaxnets.ops.promotion import BOOL, FLOATING, axis, category, dtype_or, int64, is_number, line, numbers
+from jaxnets.ops.promotion import BOOL, FLOATING, axes, axis, category, dtype_or, int64, is_number, line, numbers
 
 __all__ = [
     "cummax",
@@ -19,6 +19,7 @@ __all__ = [
     "cumsum",
     "cumulative_trapezoid",
     "diff",
+    "gradient",
     "logcumsumexp",
     "trapezoid",
     "trapz",
@@ -137,6 +138,55 @@ def cumulative_trapezoid(y: jax.Array, x: jax.Array | None = None, *, dx: Any = 
     """Running integral along an axis by the trapezoidal rule."""
     pieces, dim = _pieces(y, x, dx, dim)
     return jnp.cumsum(pieces, dim)
+
+
+def gradient(input: jax.Array, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> tuple[jax.Array, ...]:
+    """Slopes along each axis by central differences, one-sided at the ends.
+
+    Args:
+        input: samples.
+        spacing: how far apart they are: a number, one for each axis, or a line of coordinates for each axis.
+        dim: the axes, all when not given.
+        edge_order: 1 or 2, of the differences at the ends.
+    """
+    x = check.array("input", input)
+    x = x.astype(jnp.float32) if category(x.dtype) < FLOATING else x
+    over = axes(dim, x)
+    spacing = 1 if spacing is None else spacing
+    steps = list(spacing) if isinstance(spacing, list | tuple) else [spacing] * len(over)
+    if len(steps) != len(over):
+        raise ValueError(f"spacing: expected a number, or one for each of {len(over)} axes, got {len(steps)}")
+    if check.integer("edge_order", edge_order) not in (1, 2):
+        raise ValueError(f"edge_order: expected 1 or 2, got {edge_order}")
+    return tuple(_slope(x, at, step, edge_order) for at, step in zip(over, steps, strict=True))
+
+
+def _slope(x: jax.Array, dim: int, step: Any, order: int) -> jax.Array:
+    if x.shape[dim] <= order:
+        raise ValueError(f"input: expected more than {order} samples along axis {dim}, got shape {x.shape}")
+    y = jnp.moveaxis(x, dim, -1)
+    n = y.shape[-1]
+    if is_number(step):
+        h = jnp.full(n - 1, step, y.dtype)
+    else:
+        points = check.array("spacing", step).astype(y.dtype)
+        h = jnp.full(n - 1, points) if not points.ndim else jnp.diff(points)
+    shape = (1,) * (y.ndim - 1) + (-1,)
+    a, b = (jnp.broadcast_to(v.reshape(shape), (*y.shape[:-1], n - 2)) for v in (h[:-1], h[1:]))
+    left, middle, right = y[..., :-2], y[..., 1:-1], y[..., 2:]
+    inner = -left * b / (a * (a + b)) + middle * (b - a) / (a * b) + right * a / (b * (a + b))
+    if order == 1:
+        first, last = (y[..., 1] - y[..., 0]) / h[0], (y[..., -1] - y[..., -2]) / h[-1]
+    else:
+        first = _end(y[..., 0], y[..., 1], y[..., 2], h[0], h[1])
+        last = -_end(y[..., -1], y[..., -2], y[..., -3], h[-1], h[-2])
+    found = jnp.concatenate([first[..., None], inner, last[..., None]], -1)
+    return jnp.moveaxis(found, -1, dim)
+
+
+def _end(y0: jax.Array, y1: jax.Array, y2: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    """The slope at the first of three points, `a` and `b` apart."""
+    return -y0 * (2 * a + b) / (a * (a + b)) + y1 * (a + b) / (a * b) - y2 * a / (b * (a + b))
 
 
 trapz = trapezoid

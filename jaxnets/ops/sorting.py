@@ -1,6 +1,6 @@
 """Sorting, the greatest k, distinct elements, places in sorted lines, histograms."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ import numpy as np
 from jax import lax
 
 from jaxnets import check
+from jaxnets.ops.creation import linspace
 from jaxnets.ops.extrema import Selected
 from jaxnets.ops.promotion import BOOL, FLOATING, INTEGER, axis, category, concrete, int64, is_number, line, numbers
 
@@ -16,6 +17,7 @@ __all__ = [
     "bincount",
     "bucketize",
     "histc",
+    "histogram",
     "msort",
     "searchsorted",
     "sort",
@@ -216,3 +218,34 @@ def histc(input: jax.Array, bins: int = 100, min: float = 0, max: float = 0) -> 
     place = jnp.floor((real - low) * bins / (high - low)).astype(jnp.int32)
     place = jnp.where(inside, jnp.minimum(place, bins - 1), bins)
     return jnp.zeros(bins, x.dtype).at[place].add(jnp.ones((), x.dtype), mode="drop")
+
+
+class Histogram(NamedTuple):
+    """Counts (or densities), and the edges between them."""
+
+    hist: jax.Array
+    bin_edges: jax.Array
+
+
+def histogram(
+    input: jax.Array, bins: Any, *, range: Any = None, weight: jax.Array | None = None, density: bool = False
+) -> Histogram:
+    """Counts, or sums of weights, between edges: `bins` equal intervals of `range`, or sorted edges of its own."""
+    x = lax.stop_gradient(numbers("input", input, least=FLOATING, most=FLOATING).reshape(-1))
+    if isinstance(bins, int):
+        ends = (x.min(), x.max()) if x.size else (jnp.zeros((), x.dtype),) * 2
+        low, high = ends if range is None else (jnp.asarray(v, x.dtype) for v in range)
+        low, high = jnp.where(low == high, low - 0.5, low), jnp.where(low == high, high + 0.5, high)
+        edges = linspace(low, high, check.integer("bins", bins, least=1) + 1, dtype=x.dtype)
+    else:
+        edges = check.array("bins", bins)
+        check.rank("bins", edges, {1: "(N,)"})
+        check.same_dtype(input=x, bins=edges)
+    place = jnp.searchsorted(edges, x, side="right") - 1
+    count = edges.shape[0] - 1
+    place = jnp.where(x == edges[-1], count - 1, jnp.where(place < 0, count, place))
+    weights = jnp.ones_like(x) if weight is None else check.array("weight", weight).reshape(-1)
+    found = jnp.zeros(count, x.dtype).at[place].add(weights, mode="drop")
+    if density:
+        found = found / found.sum() / jnp.diff(edges)
+    return Histogram(found, edges)
