@@ -90,11 +90,10 @@ class Aliases:
             chain.append(chain[-1].base)
         before = [self._now(link) for link in chain]
         entry.memory.writes += 1
-        for link, old in zip(chain, before, strict=True):
-            if link is not entry:
-                value = self._updated(old, below, value)
+        entry.value, entry.seen = value, entry.memory.writes
+        for below, link, old in zip(chain, chain[1:], before[1:], strict=False):
+            value = self._updated(old, below, value)
             link.value, link.seen = value, entry.memory.writes
-            below = link
 
     @contextmanager
     def watching(self, tensors: list[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
@@ -128,27 +127,36 @@ class Aliases:
 
     def _again(self, op: Op, part: int | None, base: Value, like: Value) -> Value:
         """The same view of a base that has changed."""
-        if op.name == "identity":
+        short, emit = op.name.removeprefix("aten."), self._recorder.emit
+        if short == "identity":
             return base
-        value = self._recorder.emit(op.name, (base, *op.args[1:]), like, op.kwargs)
-        return value if part is None else self._recorder.emit("__getitem__", (value, part), like)
+        if short == "reshape" and not op.args:  # a layer that reshapes
+            return emit("reshape", (base, like.shape), like)
+        if part is not None and short in NAMES:
+            return emit("__getitem__", (base, _index(op, part, base)), like)
+        if part is not None or short not in (*UNCHANGED, *RESHAPING, *PERMUTING, *NAMES, *OTHERS):
+            self._recorder.refuse(
+                f"a view made by {op.name}, of what has been written to since,", "take the view after the write"
+            )
+            return like
+        return emit(op.name, (base, *op.args[1:]), like, op.kwargs)
 
     def _updated(self, base: Value, link: Entry, value: Value) -> Value:
         """The base with the new value in the place that the view shows."""
         op, emit = link.op, self._recorder.emit
         assert op is not None
         rest = (*op.args[1:], *op.kwargs.values())
-        if op.name == "identity":
+        short = op.name.removeprefix("aten.")
+        if short in UNCHANGED:
             return value
-        if op.name in RESHAPING:
+        if short in RESHAPING and not any(isinstance(x, torch.dtype) for x in rest):
             return emit("reshape", (value, base.shape), base)
-        if op.name in ("transpose", "swapaxes", "swapdims", "t", "T", "mT"):
-            return emit(op.name, (value, *rest), base)
-        if op.name == "permute":
-            dims = rest[0] if isinstance(rest[0], tuple | list) else rest
-            order = [int(d) % base.ndim for d in dims]
+        order = _order(op, base)
+        if order is not None:
             return emit("permute", (value, tuple(order.index(i) for i in range(base.ndim))), base)
-        index = _index(op, rest, link.part, base)
+        if short == "diagonal":
+            return emit("diagonal_scatter", (base, value, *op.args[1:]), base, op.kwargs)
+        index = _index(op, link.part, base)
         if index is None:
             self._recorder.refuse(
                 f"a write into a view made by {op.name}", "write into a copy, or index the array that is written to"
@@ -157,31 +165,76 @@ class Aliases:
         return emit("__setitem__", (base, index, value), base)
 
 
-RESHAPING = ("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as")
+UNCHANGED = ("identity", "alias", "contiguous", "data", "detach", "requires_grad_")
+"""Views that show what they are taken of."""
+
+RESHAPING = (
+    *("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as", "ravel"),
+    *("_unsafe_view", "expand", "expand_as", "broadcast_to"),  # torch writes into no element that is shown twice
+)
+
+PERMUTING = (
+    *("transpose", "swapaxes", "swapdims", "t", "permute", "movedim", "moveaxis", "T", "mT"),
+    *("numpy_T", "matrix_H", "adjoint", "H", "mH"),
+)
+
+OTHERS = ("__getitem__", "diagonal", "unfold", "real", "imag", "view_as_real", "view_as_complex", "as_strided")
+"""Other views that can be taken anew."""
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "select": ("dim", "index"),
+    "narrow": ("dim", "start", "length"),
+    "slice": ("dim", "start", "end", "step"),
+    "unbind": ("dim",),
+    **dict.fromkeys(("chunk", "unsafe_chunk"), ("chunks", "dim")),
+    **dict.fromkeys(("split", "unsafe_split"), ("split_size_or_sections", "dim")),
+    **dict.fromkeys(("split_with_sizes", "unsafe_split_with_sizes"), ("split_sizes", "dim")),
+    "tensor_split": ("indices_or_sections", "dim"),
+    **dict.fromkeys(("hsplit", "vsplit", "dsplit"), ("indices_or_sections",)),
+}
+"""Views of a part of an array, and the arguments that say which."""
 
 
-def _index(op: Op, rest: tuple[Any, ...], part: int | None, base: Value) -> Any:
-    """What indexes the base where the view shows it; None where no index does."""
-    if op.name == "__getitem__":
-        return rest[0]
-    if op.name not in ("select", "slice", "narrow", "unbind", "chunk", "split"):
+def _order(op: Op, base: Value) -> list[int] | None:
+    """The axes of the base in the order of a view that permutes them."""
+    short = op.name.removeprefix("aten.")
+    if short not in PERMUTING or base.dtype.is_complex:
         return None
-    named = dict(op.kwargs)
-    dim = named.get("dim", rest[0] if op.name in ("select", "slice", "narrow", "unbind") and rest else 0)
-    if op.name in ("chunk", "split"):
-        dim = named.get("dim", rest[1] if len(rest) > 1 else 0)
+    like = torch.empty(tuple(range(2, base.ndim + 2)), device="meta")  # sizes that tell the axes apart
+    function = getattr(torch.Tensor, {"numpy_T": "T"}.get(short, short))
+    plain = [int.__add__(x, 0) if isinstance(x, int) else x for x in op.args[1:]]
+    view = function(like, *plain, **op.kwargs) if callable(function) else function.__get__(like)
+    return [n - 2 for n in view.shape]
+
+
+def _index(op: Op, part: int | None, base: Value) -> Any:
+    """What indexes the base where the view shows it; None where no index does."""
+    short = op.name.removeprefix("aten.")
+    if short == "__getitem__":
+        return op.args[1] if part is None else None
+    if short not in NAMES:
+        return None
+    named = {"dim": 0, **dict(zip(NAMES[short], op.args[1:], strict=False)), **op.kwargs}
+    if short in ("hsplit", "vsplit", "dsplit"):
+        named["dim"] = {"hsplit": min(1, base.ndim - 1), "vsplit": 0, "dsplit": 2}[short]
+    dim = named["dim"] % base.ndim
+    where: Any
+    if short == "unbind":
+        where = part
+    elif short == "select":
+        where = named["index"]
+    elif short == "narrow":
+        start, length = named["start"], named["length"]
+        if not isinstance(start, int):
+            return None
+        where = slice(start, None if start < 0 and start + length == 0 else start + length)
+    elif short == "slice":
+        where = slice(named.get("start"), named.get("end"), named.get("step"))
+    else:
         sizes = [x.shape[dim] for x in op.output]
         start = sum(sizes[: part or 0])
-        where: Any = slice(start, start + sizes[part or 0])
-    elif op.name == "unbind":
-        where = part
-    elif op.name == "select":
-        where = rest[1]
-    elif op.name == "narrow":
-        where = slice(rest[1], rest[1] + rest[2])
-    else:
-        where = slice(*rest[1:])
-    return (*(slice(None),) * (dim % base.ndim), where)
+        where = slice(start, start + sizes[part or 0])
+    return (*(slice(None),) * dim, where)
 
 
 def tensor_place(tensor: torch.Tensor) -> Any:

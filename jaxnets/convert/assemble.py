@@ -151,7 +151,10 @@ class Assembler:
                             if name not in names and has_arrays(x):
                                 names.append(name)
         root = self._node("")
-        classes = [_class(t, _frozen(self.module) if isinstance(root, Own) and t is root.template else ()) for t in self.templates]
+        classes = [
+            _class(t, _frozen(self.module) if isinstance(root, Own) and t is root.template else ())
+            for t in self.templates
+        ]
         if not isinstance(root, Own):
             classes.append(_factory(self.module, root, self._ties.get("", ()), _frozen(self.module)))
         return formatted(_module(self, classes))
@@ -239,7 +242,9 @@ class Assembler:
         for name, child in module._modules.items():
             parts[name] = self._child(_join(path, name), child)
         method = self._method(path)
-        numbers = {k: v for pair in self.calls.get(path, []) for c in pair if c is not None for k, v in c.numbers.items()}
+        numbers = {
+            k: v for pair in self.calls.get(path, []) for c in pair if c is not None for k, v in c.numbers.items()
+        }
         statements = None if method is None else rolled(method.statements, self._containers(path))
         ties = tuple((t[len(path) :].lstrip("."), f[len(path) :].lstrip(".")) for t, f in self._ties.get(path, ()))
         return Instance(path, module, parts, statements, numbers, ties)
@@ -277,8 +282,12 @@ class Assembler:
 
     def _common(self, a: str, b: str) -> str:
         """The innermost module whose class is written out, or the root, that holds both."""
-        path = ".".join(x for x, _ in takewhile(lambda pair: pair[0] == pair[1], zip(a.split("."), b.split("."), strict=False)))
-        while path and (path not in self.modules or is_stock(self.modules[path]) or type(self.modules[path]) in CONTAINERS):
+        path = ".".join(
+            x for x, _ in takewhile(lambda pair: pair[0] == pair[1], zip(a.split("."), b.split("."), strict=False))
+        )
+        while path and (
+            path not in self.modules or is_stock(self.modules[path]) or type(self.modules[path]) in CONTAINERS
+        ):
             path = _owner(path)
         return path
 
@@ -298,7 +307,9 @@ class Assembler:
         return methods[0]
 
     def _one_method(self, training: Call | None, evaluation: Call | None) -> Method | None:
-        if isinstance((training or evaluation).module, torch.nn.Sequential) and _is_chain((training or evaluation).module):
+        if isinstance((training or evaluation).module, torch.nn.Sequential) and _is_chain(
+            (training or evaluation).module
+        ):
             return None
         if training is None or evaluation is None:
             return self._checked(Body(training or evaluation, self).write(), training or evaluation)
@@ -342,9 +353,7 @@ class Assembler:
         return args, defaults
 
 
-def _by_path(
-    training: Call | None, evaluation: Call | None
-) -> dict[str, list[tuple[Call | None, Call | None]]]:
+def _by_path(training: Call | None, evaluation: Call | None) -> dict[str, list[tuple[Call | None, Call | None]]]:
     """The calls of each module: those of both modes that belong together."""
     sides: list[dict[str, list[Call]]] = []
     for root in (training, evaluation):
@@ -409,9 +418,8 @@ def _held(x: torch.Tensor, norm: bool, transient: bool = False) -> Held:
 def _by_mode(evaluation: list[ast.stmt], training: list[ast.stmt]) -> list[ast.stmt]:
     """What is done in evaluation behind `if self.deterministic`, with what both modes begin with before it."""
     start = 0
-    while (
-        start < min(len(evaluation), len(training)) - 1
-        and e.unparse(evaluation[start]) == e.unparse(training[start])
+    while start < min(len(evaluation), len(training)) - 1 and e.unparse(evaluation[start]) == e.unparse(
+        training[start]
     ):
         start += 1
     condition = e.dotted("self.deterministic")
@@ -420,8 +428,8 @@ def _by_mode(evaluation: list[ast.stmt], training: list[ast.stmt]) -> list[ast.s
 
 def _root_signature(call: Call) -> tuple[list[ast.arg], list[ast.expr]]:
     args, defaults = [], []
-    for name, parameter in inspect.signature(type(call.module).forward).parameters.items():
-        if name == "self" or parameter.kind is inspect.Parameter.VAR_KEYWORD:
+    for name, parameter in inspect.signature(call.module.forward).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             continue
         star = "*" if parameter.kind is inspect.Parameter.VAR_POSITIONAL else ""
         annotation = e.dotted("jax.Array") if isinstance(call.arguments.get(name), Value) else None
@@ -567,7 +575,9 @@ def _factory(module: torch.nn.Module, node: Any, ties: Sequence[tuple[str, str]]
     function.body.append(ast.Assign([ast.Name("module")], node_expression(node)))
     for there, here in ties:
         function.body += ast.parse(f"{_reach('module', there)} = {_reach('module', here)}").body
-    function.body += ast.parse("".join(f"nn.utils.freeze({_reach('module', x) if x else 'module'})\n" for x in frozen)).body
+    function.body += ast.parse(
+        "".join(f"nn.utils.freeze({_reach('module', x) if x else 'module'})\n" for x in frozen)
+    ).body
     function.body.append(ast.Return(ast.Name("module")))
     return function
 
@@ -588,7 +598,12 @@ IMPORTS = {
 def _module(around: Assembler, classes: list[ast.stmt]) -> str:
     for kind, name in around.structures.items():
         fields = "\n".join(f"    {f}: Any" for f in around._fields[kind])
-        classes.insert(0, ast.parse(f"class {name}(NamedTuple):\n    '''`{kind.__module__}.{kind.__qualname__}`.'''\n{fields}").body[0])
+        classes.insert(
+            0,
+            ast.parse(f"class {name}(NamedTuple):\n    '''`{kind.__module__}.{kind.__qualname__}`.'''\n{fields}").body[
+                0
+            ],
+        )
     tree = ast.fix_missing_locations(ast.Module(classes, []))
     used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     imports = [line for name, line in IMPORTS.items() if name in used]

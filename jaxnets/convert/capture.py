@@ -51,6 +51,8 @@ BATCH = 1009
 PLUMBING = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}", "<@")
 """Files whose frames are not the user's code."""
 
+AUTOGRAD = torch.autograd.function.__file__
+
 
 class Unknown(Exception):
     """Code asks for what is not there while a module is looked at: numbers, or the size of the batch."""
@@ -376,8 +378,8 @@ class Recorder:
     def _leaf(self, call: Call, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         tensors = [x for x in _leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
         with self.aliases.watching(tensors) as written:
-            packed = packing.is_packed_call(args)
-            output = packing.recurrent(call.module, *args, **kwargs) if packed else forward(*args, **kwargs)
+            recurrent = isinstance(call.module, torch.nn.RNNBase)
+            output = packing.recurrent(call.module, *args, **kwargs) if recurrent else forward(*args, **kwargs)
         if written and getattr(call.module, "inplace", False):
             value = self.new_value(output)
             call.output = value
@@ -409,8 +411,7 @@ class Recorder:
         """The value of a tensor that no operation made: an input, a parameter, a buffer, a constant."""
         value = Value(tuple(tensor.shape), tensor.dtype)
         value.path = self._paths.get(id(tensor))
-        if not isinstance(tensor, FakeTensor):
-            value.data = tensor
+        value.data = tensor.constant if isinstance(tensor, FakeTensor) else tensor
         if value.path is None and tensor.requires_grad and id(tensor) not in self._strangers:
             self._strangers.add(id(tensor))
             self.refuse(
@@ -444,7 +445,9 @@ class Recorder:
     def outputs(self, tree: Any, op: Op, inputs: Sequence[torch.Tensor]) -> Any:
         """The tree of the new values that an operation's tensors get; those that are views are noted as such."""
         tensors = [x for x in _leaves(tree) if isinstance(x, torch.Tensor)]
-        bases = [next((y for y in inputs if shares_memory(x, y)), None) for x in tensors]
+        inputs = [x for x in inputs if isinstance(x, torch.Tensor)]
+        seen = [x if isinstance(x, FakeTensor) else self.fake.from_tensor(x) for x in inputs]  # as torch sees them
+        bases = [next((y for y, z in zip(inputs, seen, strict=True) if shares_memory(x, z)), None) for x in tensors]
         for i, (tensor, base) in enumerate(zip(tensors, bases, strict=True)):
             value = self.new_value(tensor)
             if base is None:
@@ -468,10 +471,15 @@ class Recorder:
         if self._hidden:  # torch's own checks
             unknown = name in MADE_UP and isinstance(args[0], FakeTensor)
             return MADE_UP[name] if unknown else func(*args, **kwargs)
+        if name in FROM_NUMPY and not any(isinstance(x, torch.Tensor) for x in _leaves((args, kwargs))):
+            with unset_fake_temporarily(), self.hiding():
+                return func(*args, **kwargs)
         if name in SIZES:
             return self._sizes(name, args, kwargs, func(*args, **kwargs))
         if name in READS:
             return self._read(name, func, args, kwargs)
+        if name in SETTERS:
+            self.refuse(f"an array put into another one by its attribute, {name},", "use x.copy_(y), or y itself")
         wrapped = any(isinstance(x, torch.Tensor) and is_functorch_wrapped_tensor(x) for x in _leaves((args, kwargs)))
         if wrapped or not operators.is_known(name):
             return func(*args, **kwargs)  # its operators are seen by the other listener
@@ -491,11 +499,10 @@ class Recorder:
             self._casts = []
             func(*args, **kwargs)
             casts, self._casts = self._casts, None
-        wanted = {id(x): dtype for x, dtype in casts}
-        if not all(id(x) in given and x is given[id(x)] for x, _ in casts):
-            return None
-        for x, dtype in casts:
-            if wanted[id(x)] != dtype:
+        wanted: dict[int, torch.dtype] = {}
+        for x, dtype in casts:  # a view is cast in its stead
+            sources = [x] if given.get(id(x)) is x else [y for y in given.values() if shares_memory(x, y)]
+            if not sources or any(wanted.setdefault(id(y), dtype) != dtype for y in sources):
                 return None
         frame = sys._getframe(2)
 
@@ -516,17 +523,37 @@ class Recorder:
         name = function_name(func)
         if self._casts is not None and name == "aten._to_copy":
             self._casts.append((args[0], kwargs.get("dtype", args[0].dtype)))
+        if name == "aten.lift_fresh" and not isinstance(args[0], FakeTensor):
+            with self.hiding():
+                output = func(*args, **kwargs)
+            self.aliases.bind(output, self.outside(args[0]))  # an array of numpy's
+            return output
         if self._hidden or name in UNSEEN:
             return func(*args, **kwargs)
         if not operators.is_known(name):
             self.refuse(f"operator {name}", "write it with other functions, or as a module of its own in Flax")
         return self._perform(name, func, args, kwargs)
 
+    def _refuse_own_gradients(self, frame: FrameType | None) -> None:
+        """A function with a derivative of the user's own: JAX would take that of its forward."""
+        while frame is not None and frame.f_code.co_name != "telling":
+            if frame.f_code.co_name == "apply" and frame.f_code.co_filename == AUTOGRAD:
+                cls = frame.f_locals.get("cls")
+                if cls is not None and not cls.__module__.startswith("torch."):
+                    self.refuse(
+                        f"torch.autograd.Function {cls.__name__}, which has a backward of its own,",
+                        "write what its forward does as a function: JAX finds the derivative",
+                    )
+                return
+            frame = frame.f_back
+
     def _perform(self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._count()
         with self.hiding():
             frame = sys._getframe(3)
             self._note_names(frame)
+            if not torch.is_grad_enabled():
+                self._refuse_own_gradients(frame)
             op = Op(
                 *(operators.canonical(name), self.tree(args), self.tree(kwargs), None),
                 *(torch.is_grad_enabled(), self._place(frame)),
@@ -534,7 +561,7 @@ class Recorder:
             tensors = [x for x in _leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
             like = operators.functional_twin(name, func, args, kwargs)
             with self.aliases.watching(tensors) as written:
-                output = self._computed(func, args, kwargs)
+                output = self._computed(func, _known_index(args) if name in INDEXING else args, kwargs)
             norm = operators.tracking(name, args, kwargs)
             if norm is not None:
                 return self._tracked(op, output, norm)
@@ -644,6 +671,9 @@ class Recorder:
     def _read(self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Numbers out of a tensor: those of constants, and of buffers of integers, are known."""
         tensor = args[0]
+        if isinstance(tensor, FakeTensor) and tensor.constant is not None:  # `torch.tensor(2).item()`
+            with unset_fake_temporarily(), self.hiding():
+                return func(tensor.constant, *args[1:], **kwargs)
         known = not isinstance(tensor, FakeTensor | torch.nn.Parameter)
         if known and not (self._paths.get(id(tensor)) and tensor.is_floating_point()):
             with self.hiding():
@@ -771,8 +801,19 @@ SIZES = {"shape", "size", "numel", "nelement", "__len__"}
 READS = {"item", "tolist", "__bool__", "__int__", "__float__", "__index__", "__complex__", "is_nonzero", "numpy"}
 """How code asks for numbers."""
 
+FROM_NUMPY = {"from_numpy", "as_tensor", "asarray", "frombuffer"}
+"""How code makes constants of what is no tensor."""
+
 MADE_UP = {"item": 1, "__bool__": False, "__int__": 1, "__float__": 1.0, "__index__": 1, "is_nonzero": False}
 """What stands for numbers that are not there."""
+
+METHODS = {"torch.Tensor.polygamma", "torch.Tensor.where"}
+"""Methods whose arguments come in another order than those of the functions of their names."""
+
+SETTERS = {f"{name}.__set__" for name in ("data", "imag", "real")}
+"""How code puts other numbers into a tensor."""
+
+INDEXING = {"__getitem__", "__setitem__"}
 
 ROOMS = {
     "torch.nn.functional": "functional",
@@ -790,6 +831,19 @@ UNSEEN = {
     "aten._assert_scalar",
 }
 """Operators that compute nothing."""
+
+
+def _known_index(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of an indexing with numbers where torch looks at some: ints for arrays of one, places for bools."""
+    array, index, *rest = args
+
+    def known(x: Any) -> Any:
+        if isinstance(x, list) and x and all(isinstance(y, bool) for y in x):
+            return [i for i, y in enumerate(x) if y]
+        is_number = isinstance(x, torch.Tensor) and not x.ndim and x.dtype not in (torch.bool, torch.uint8)
+        return 0 if is_number else x
+
+    return array, tuple(map(known, index)) if isinstance(index, tuple) else known(index), *rest
 
 
 def _is_among(tree: Any, tensors: Sequence[torch.Tensor]) -> bool:
@@ -879,7 +933,11 @@ def function_name(func: Any) -> str:
     if isinstance(func, torch._ops.OpOverloadPacket):
         return f"aten.{func.__name__}"
     full = resolve_name(func) or f"torch.{getattr(func, '__name__', repr(func))}"
+    if full.endswith(".__set__"):
+        return ".".join(full.split(".")[-2:])
     if full.endswith(".__get__"):
         return full.rpartition(".")[0].rpartition(".")[2]
+    if full in METHODS:
+        return full.removeprefix("torch.")
     head, _, name = full.rpartition(".")
     return f"{ROOMS[head]}.{name}" if head in ROOMS else name

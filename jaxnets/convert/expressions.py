@@ -34,6 +34,7 @@ DTYPES = {
 }
 """torch's dtypes in source. Python's own types are those that JAX holds in 32 bits unless `jax_enable_x64` is set."""
 
+
 def dotted(name: str) -> Expr:
     """`a.b.c`."""
     head, *rest = name.split(".")
@@ -42,14 +43,17 @@ def dotted(name: str) -> Expr:
         expr = ast.Attribute(expr, part)
     return expr
 
+
 def call(function: str | Expr, *args: Any, **kwargs: Any) -> Expr:
     """`function(*args, **kwargs)`; what is no expression yet is a literal."""
     func = dotted(function) if isinstance(function, str) else function
     return ast.Call(func, [literal(x) for x in args], [ast.keyword(name, literal(x)) for name, x in kwargs.items()])
 
+
 def method(owner: Expr, name: str, *args: Any, **kwargs: Any) -> Expr:
     """`owner.name(*args, **kwargs)`."""
     return call(ast.Attribute(owner, name), *args, **kwargs)
+
 
 def binary(left: Expr, operator: str, right: Expr) -> Expr:
     """`left operator right`, arithmetic or comparison."""
@@ -59,10 +63,12 @@ def binary(left: Expr, operator: str, right: Expr) -> Expr:
     assert isinstance(shape, ast.BinOp)
     return ast.BinOp(left, shape.op, right)
 
+
 def unary(operator: str, operand: Expr) -> Expr:
     shape = ast.parse(f"{operator} a", mode="eval").body
     assert isinstance(shape, ast.UnaryOp)
     return ast.UnaryOp(shape.op, operand)
+
 
 def template(text: str, **parts: Expr) -> Expr:
     """The expression `text` with names replaced by expressions."""
@@ -73,11 +79,13 @@ def template(text: str, **parts: Expr) -> Expr:
 
     return Fill().visit(ast.parse(text, mode="eval").body)
 
+
 def dtype(value: torch.dtype) -> Expr:
     """torch's dtype as JAX's."""
     if value not in DTYPES:
         raise UnsaidError(f"{value} has no counterpart in JAX")
     return dotted(DTYPES[value])
+
 
 def literal(value: Any) -> Expr:
     """Python's numbers, strings, None, containers of them; a syntax tree is itself."""
@@ -107,22 +115,27 @@ def literal(value: Any) -> Expr:
         return ast.Dict([literal(k) for k in value], [literal(x) for x in value.values()])
     raise UnsaidError(f"expected what a literal of Python says, got {value!r} of type {type(value).__name__}")
 
+
 def _slice_parts(value: slice) -> tuple[Any, ...]:
     parts = (value.start, value.stop, value.step)
     return parts if value.step is not None else parts[:2]
 
+
 def _signed(expr: Expr, negative: bool) -> Expr:
     return ast.UnaryOp(ast.USub(), expr) if negative else expr
+
 
 def subscript(owner: Expr, *index: Any) -> Expr:
     """`owner[index, ...]`, slices as `a:b`."""
     parts = [_index(i) for i in index]
     return ast.Subscript(owner, parts[0] if len(parts) == 1 else ast.Tuple(parts))
 
+
 def _index(value: Any) -> Expr:
     if isinstance(value, slice):
         return ast.Slice(*(None if x is None else literal(x) for x in (value.start, value.stop, value.step)))
     return literal(value)
+
 
 def unparse(node: ast.AST) -> str:
     return ast.unparse(ast.fix_missing_locations(node))

@@ -65,7 +65,8 @@ def ported(module: torch.nn.Module, args: Any = (), kwargs: Any = None, *, dynam
 
 def _takes_rngs(build: Any) -> bool:
     """Whether what builds a module needs random keys: a class without parameters has no such argument."""
-    return "rngs" in inspect.signature(build.__init__ if isinstance(build, type) else build).parameters
+    constructor = vars(build).get("__init__", build) if isinstance(build, type) else build
+    return "rngs" in inspect.signature(constructor).parameters
 
 
 def run(source: str, name: str) -> ModuleType:

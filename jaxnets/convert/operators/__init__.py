@@ -1,7 +1,8 @@
 """What a torch function is in JAX: a table from torch's names to expressions.
 
-A function stands in one of three places. Where `jnp`, an operator or a method of arrays is exactly what torch computes, a
-rule of this room says so. What `jaxnets.functional` or `jaxnets.ops` have under torch's name is called as torch's is.
+A function stands in one of three places. Where `jnp`, an operator or a method of arrays is exactly what torch
+computes, a rule of this room says so. What `jaxnets.functional` or `jaxnets.ops` have under torch's name is called as
+torch's is.
 Anything else is unknown, and is taken apart into what it is made of.
 """
 
@@ -22,7 +23,7 @@ from jaxnets.convert.trace import ModeChoice, Op
 if TYPE_CHECKING:
     from jaxnets.convert.body import Body
 
-__all__ = ["SHAPED_BY_NUMBERS", "canonical", "expression", "functional_twin", "is_known", "tracked"]
+__all__ = ["SHAPED_BY_NUMBERS", "canonical", "expression", "functional_twin", "is_known", "tracking"]
 
 RULES: Mapping[str, Rule] = {**arithmetic.RULES, **shapes.RULES, **indexing.RULES, **creation.RULES}
 
@@ -68,6 +69,8 @@ SPECIAL_METHODS = {
     "__ixor__": "bitwise_xor_",
     "__lshift__": "bitwise_left_shift",
     "__rshift__": "bitwise_right_shift",
+    "__ilshift__": "bitwise_left_shift_",
+    "__irshift__": "bitwise_right_shift_",
     "__eq__": "eq",
     "__ne__": "ne",
     "__lt__": "lt",
@@ -139,20 +142,24 @@ def functional_twin(name: str, func: Callable[..., Any], args: Any, kwargs: Any)
         return args[0]
 
 
-def tracked(op: Op) -> tuple[str, tuple[Any, ...], float] | None:
-    """How a normalisation that updates statistics is said: the function, its arguments, and the momentum.
+NORMS = {
+    "functional.batch_norm": ("batch_norm", "training"),
+    "functional.instance_norm": ("instance_norm", "use_input_stats"),
+    **dict.fromkeys(("native_batch_norm", "aten.native_batch_norm"), ("native_batch_norm", "training")),
+    "aten._native_batch_norm_legit": ("native_batch_norm", "training"),
+}
 
-    None for a function that is none.
-    """
-    short = op.name.rpartition(".")[2]
-    known = getattr(functional, short, None)
-    if op.name not in ("functional.batch_norm", "functional.instance_norm") or known is None:
+
+def tracking(name: str, args: Any, kwargs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The arguments of a normalisation that updates running statistics; None of anything else."""
+    if name not in NORMS:
         return None
-    bound = inspect.signature(known).bind(*op.args, **{k: x for k, x in op.kwargs.items() if k in _parameters(known)})
+    short, switch = NORMS[name]
+    signature = inspect.signature(getattr(functional, short, None) or getattr(ops, short))
+    bound = signature.bind(*args, **{k: x for k, x in kwargs.items() if k in signature.parameters})
     bound.apply_defaults()
     named = bound.arguments
-    inputs = tuple(named[name] for name in ("input", "weight", "bias", "eps"))
-    return f"functional.{short}_with_statistics", inputs, named["momentum"]
+    return named if named[switch] and named["running_mean"] is not None else None
 
 
 def expression(body: "Body", op: Op) -> e.Expr:
@@ -236,7 +243,7 @@ def _call(body: "Body", op: Op) -> e.Expr:
     """A call of the function in `jaxnets.functional` or `jaxnets.ops` that has torch's name."""
     found = _target(op.name)
     if found is None:
-        raise KeyError(op.name)
+        raise e.UnsaidError("no function of JAX does this with these arguments; write it with other functions")
     name, function = found
     parameters = _parameters(function)
     kwargs = {("input" if key == "self" else key): x for key, x in op.kwargs.items() if key not in DROPPED}
@@ -247,9 +254,10 @@ def _call(body: "Body", op: Op) -> e.Expr:
         args.pop()
     kwargs = {key: x for key, x in kwargs.items() if key not in parameters or not _is_default(parameters[key], x)}
     named = {key: body.expr(x) for key, x in kwargs.items()}
+    usual = {p.name: p.default for p in positional if p.default is not p.empty}
     for key in ("key", "dropout_key"):
         known = parameters.get(key)
-        if known is not None and known.kind is known.KEYWORD_ONLY and _draws({**given, **op.kwargs}):
+        if known is not None and known.kind is known.KEYWORD_ONLY and _draws({**usual, **given, **op.kwargs}):
             named[key] = body.key()
     return e.call(name, *map(body.expr, args), **named)
 

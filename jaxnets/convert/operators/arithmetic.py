@@ -121,6 +121,8 @@ def _reduction(
     """`x.mean(axis, keepdims=True)` of floating numbers."""
     if not input.dtype.is_floating_point or dtype not in (None, input.dtype) or (dim is not None and _is_empty(dim)):
         return None
+    if not input.ndim and dim is not None:  # an axis of what has none
+        return None
     args = () if dim is None else (axes(dim),)
     return e.method(body.expr(input), function, *args, **({"keepdims": True} if keepdim else {}))
 
@@ -139,6 +141,16 @@ def _where(body: "Body", op: Op, condition: Value, input: Any = None, other: Any
         return None
     pair = unified(body, input, other)
     return None if pair is None else e.call("jnp.where", body.expr(condition), *pair)
+
+
+def _where_method(body: "Body", op: Op, input: Value, condition: Value, other: Any) -> e.Expr:
+    """`x.where(condition, other)`: the method's order is another one."""
+    found = _where(body, op, condition, input, other)
+    return found or e.call("ops.where", body.expr(condition), body.expr(input), body.expr(other))
+
+
+def _polygamma_method(body: "Body", op: Op, input: Value, n: int) -> e.Expr:
+    return e.call("ops.polygamma", body.expr(n), body.expr(input))
 
 
 def _masked_fill(body: "Body", op: Op, input: Value, mask: Value, value: Any) -> e.Expr | None:
@@ -168,15 +180,25 @@ BITS = {"bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^"}
 FLOATING = {
     **{name: f"jnp.{name}" for name in ("exp", "log", "log2", "log10", "log1p", "expm1", "sin", "cos", "tan", "tanh")},
     **{name: f"jnp.{name}" for name in ("sinh", "cosh", "arcsin", "arccos", "arctan", "sqrt", "exp2")},
-    **{"asin": "jnp.arcsin", "acos": "jnp.arccos", "atan": "jnp.arctan"},
-    **{"asinh": "jnp.arcsinh", "acosh": "jnp.arccosh", "atanh": "jnp.arctanh"},
-    **{"rsqrt": "jax.lax.rsqrt", "reciprocal": "jnp.reciprocal"},
-    **{"erf": "jax.scipy.special.erf", "erfc": "jax.scipy.special.erfc", "sigmoid": "F.sigmoid"},
+    "asin": "jnp.arcsin",
+    "acos": "jnp.arccos",
+    "atan": "jnp.arctan",
+    "asinh": "jnp.arcsinh",
+    "acosh": "jnp.arccosh",
+    "atanh": "jnp.arctanh",
+    "rsqrt": "jax.lax.rsqrt",
+    "reciprocal": "jnp.reciprocal",
+    "erf": "jax.scipy.special.erf",
+    "erfc": "jax.scipy.special.erfc",
+    "sigmoid": "F.sigmoid",
     **{name: f"jnp.{name}" for name in ("floor", "ceil", "trunc")},
 }
 ANY = {
-    **{"isnan": "jnp.isnan", "isinf": "jnp.isinf", "isfinite": "jnp.isfinite", "square": "jnp.square"},
-    **{"abs": "jnp.abs"},
+    "isnan": "jnp.isnan",
+    "isinf": "jnp.isinf",
+    "isfinite": "jnp.isfinite",
+    "square": "jnp.square",
+    "abs": "jnp.abs",
 }
 
 RULES: Mapping[str, Rule] = {
@@ -208,6 +230,8 @@ RULES: Mapping[str, Rule] = {
     "max": partial(_extremum, "max"),
     "min": partial(_extremum, "min"),
     "where": _where,
+    "Tensor.where": _where_method,
+    "Tensor.polygamma": _polygamma_method,
     "masked_fill": _masked_fill,
     "relu": _alias("relu"),
     "selu": _alias("selu"),

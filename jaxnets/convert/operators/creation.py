@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from jaxnets.convert import expressions as e
+from jaxnets.convert.constants import constant
 from jaxnets.convert.operators.rules import Rule, cast
 from jaxnets.convert.trace import Op, Value, tree_leaves
 
@@ -62,6 +64,11 @@ def _copy(body: "Body", op: Op, input: Value, source: Any, *args: Any) -> e.Expr
     return e.call("jnp.broadcast_to", copied, body.shape(input))
 
 
+def _fill_diagonal(body: "Body", op: Op, input: Value, fill_value: Any, wrap: bool = False) -> e.Expr:
+    named = {"wrap": True} if wrap else {}
+    return e.call("jnp.fill_diagonal", body.expr(input), cast(body, fill_value, input.dtype), **named, inplace=False)
+
+
 def _arange(body: "Body", op: Op, *bounds: Any, **kwargs: Any) -> e.Expr | None:
     bounds = (*bounds, *(kwargs[name] for name in ("start", "end", "step") if name in kwargs))
     dtype = op.output.dtype
@@ -72,6 +79,8 @@ def _arange(body: "Body", op: Op, *bounds: Any, **kwargs: Any) -> e.Expr | None:
 
 
 def _tensor(body: "Body", op: Op, data: Any, *args: Any, **kwargs: Any) -> e.Expr | None:
+    if isinstance(data, np.ndarray | np.generic):
+        return constant(torch.as_tensor(data).to(op.output.dtype))
     if isinstance(data, Value):
         return cast(body, data, op.output.dtype)
     if any(isinstance(x, Value) for x in tree_leaves(data)):
@@ -121,7 +130,8 @@ RULES: Mapping[str, Rule] = {
     "zero_": _zero,
     "fill_": _full_like,
     "copy_": _copy,
+    "fill_diagonal": _fill_diagonal,
     "arange": _arange,
-    **dict.fromkeys(("tensor", "as_tensor", "scalar_tensor", "new_tensor"), _tensor),
+    **dict.fromkeys(("tensor", "as_tensor", "asarray", "scalar_tensor", "from_numpy"), _tensor),
 }
 RULES = {**RULES, "new_tensor": lambda body, op, input, data, **kwargs: _tensor(body, op, data)}

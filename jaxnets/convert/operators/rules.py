@@ -19,7 +19,17 @@ Rule = Callable[..., e.Expr | None]
 It gives the expression, or None where JAX's own functions differ from torch's.
 """
 
-DROPPED = ("device", "layout", "pin_memory", "memory_format", "generator", "requires_grad", "non_blocking", "copy", "out")
+DROPPED = (
+    "device",
+    "layout",
+    "pin_memory",
+    "memory_format",
+    "generator",
+    "requires_grad",
+    "non_blocking",
+    "copy",
+    "out",
+)
 """Arguments that change no number."""
 
 
@@ -53,7 +63,7 @@ def unified(body: "Body", *operands: Any) -> list[e.Expr] | None:
 
 def result_type(*operands: Any) -> torch.dtype | None:
     """The dtype in which torch computes with arrays, arrays without axes, and Python's numbers."""
-    stand_ins = []
+    stand_ins: list[Any] = []
     for x in operands:
         if isinstance(x, Value):
             stand_ins.append(torch.empty((1,) * bool(x.ndim), dtype=x.dtype, device="meta"))
@@ -63,10 +73,14 @@ def result_type(*operands: Any) -> torch.dtype | None:
             return None
     wanted = None
     for x in stand_ins:
-        wanted = x if wanted is None else torch.empty(
-            (1,) * max(getattr(wanted, "ndim", 0), getattr(x, "ndim", 0)),
-            dtype=torch.result_type(wanted, x),
-            device="meta",
+        wanted = (
+            x
+            if wanted is None
+            else torch.empty(
+                (1,) * max(getattr(wanted, "ndim", 0), getattr(x, "ndim", 0)),
+                dtype=torch.result_type(wanted, x),
+                device="meta",
+            )
         )
     return wanted.dtype if isinstance(wanted, torch.Tensor) else None
 
