@@ -61,6 +61,11 @@ class Aliases:
         entry = self._entries.get(id(tensor))
         return entry.value if entry else None
 
+    def strangers(self) -> list[torch.Tensor]:
+        """Tensors that were met, but that no operation has made and that nothing holds."""
+        entries = [x for x in self._entries.values() if x.base is None]
+        return [x.tensor for x in entries if (x.value.scope, x.value.path, x.value.data) == (None, None, None)]
+
     def value(self, tensor: torch.Tensor) -> Value:
         """The value of a tensor now; a view whose memory was written to is taken anew."""
         return self._now(self._entry(tensor))
@@ -148,7 +153,7 @@ class Aliases:
         rest = (*op.args[1:], *op.kwargs.values())
         short = op.name.removeprefix("aten.")
         if short in UNCHANGED:
-            return value
+            return emit("identity", (value,), base) if base.path else value
         if short in RESHAPING and not any(isinstance(x, torch.dtype) for x in rest):
             return emit("reshape", (value, base.shape), base)
         order = _order(op, base)

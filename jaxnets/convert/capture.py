@@ -38,10 +38,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from jaxnets.convert import operators, packing
 from jaxnets.convert.aliasing import Aliases, shares_memory
 from jaxnets.convert.errors import ConversionError, Refusal, refuse
+from jaxnets.convert.general import holds
 from jaxnets.convert.lift import lift
 from jaxnets.convert.sizes import Axis, Size
 from jaxnets.convert.stock import is_stock
-from jaxnets.convert.trace import Call, Op, Place, Structure, Value, map_tree
+from jaxnets.convert.trace import Call, Op, Place, Structure, Value, map_tree, tree_values
 
 __all__ = ["BATCH", "Trace", "capture"]
 
@@ -101,12 +102,63 @@ def capture(
     inside.train(train)
     recorder = Recorder(inside, fake, _batch((args, kwargs), dynamic), longest)
     given_args, given_kwargs = _faked((tuple(args), dict(kwargs)), fake, dynamic, size)
-    with packing.intercepted(recorder.packed), _quiet(), recorder.listening():
-        recorder.run(lambda: inside.forward(*given_args, **given_kwargs))
+    before = _attributes(inside)
+    _listen(recorder, inside, given_args, given_kwargs)
+    left = _changed(before, _attributes(inside))
+    if left and not recorder.refusals:
+        again = Recorder(inside, fake, _batch((args, kwargs), dynamic), longest=recorder.length)
+        inputs = _faked((tuple(args), dict(kwargs)), fake, dynamic, size)
+        if not (_repeats(recorder, again, inside, inputs, size) or again.refusals):
+            what = f"a result that depends on earlier calls, by the attribute {' or '.join(map(repr, left))},"
+            recorder.refusals.append(Refusal(what, "", "", "make it a buffer, or an argument and a result of forward"))
     recorder.end()
     if not recorder.refusals:
         lift(recorder.root)
     return Trace(recorder.root, recorder.refusals, recorder.decides, recorder.length)
+
+
+def _listen(recorder: "Recorder", module: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    with packing.intercepted(recorder.packed), _quiet(), recorder.listening():
+        recorder.run(lambda: module.forward(*args, **kwargs))
+
+
+def _attributes(module: torch.nn.Module) -> dict[str, Any]:
+    """What modules hold besides their layers, parameters, buffers and other arrays: containers as they are now."""
+    found: dict[str, Any] = {}
+    for path, part in module.named_modules():
+        for name, x in vars(part).items():
+            if name.startswith("_") and name in vars(torch.nn.Module()):
+                continue
+            held = tuple(x) if isinstance(x, list) else tuple(x.items()) if isinstance(x, dict) else x
+            found[f"{path}.{name}" if path else name] = held
+    return found
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The attributes that forward has changed, but for arrays, which are state."""
+    names = [*before, *(n for n in after if n not in before)]
+    pairs = ((n, before.get(n), after.get(n)) for n in names)
+    return [n for n, a, b in pairs if not isinstance(a, torch.Tensor) and not _is_same(a, b)]
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_is_same, a, b))
+    return a is b or (isinstance(a, bool | int | float | str) and type(a) is type(b) and a == b)
+
+
+def _repeats(first: "Recorder", again: "Recorder", module: torch.nn.Module, inputs: Any, size: int) -> bool:
+    """Whether a second call does what the first one did, or uses what that has kept of constants alone."""
+    again.holds_what(first)
+    try:
+        _listen(again, module, *inputs)
+    except ConversionError:
+        return False
+    kept = [x for x in again.strangers() if all(x is not y for y in _leaves(inputs))]
+    if kept:
+        values = [first.aliases.known(x) for x in kept]
+        return all(x is not None and not first.depends(x) for x in values)
+    return holds(first.root, again.root, (size, size))
 
 
 @contextmanager
@@ -274,6 +326,36 @@ class Recorder:
         place = Place(users[-1][0].f_code.co_filename, users[-1][1], users[-1][0].f_code.co_name) if users else ""
         self.refusals.append(Refusal(what, calls[-1].path if calls else "", str(place), remedy))
 
+    def holds_what(self, other: "Recorder") -> None:
+        """What other attributes have become since is no state."""
+        for path, held in self._held.items():
+            self._held[path] = {name: x for name, x in held.items() if name in other._held[path]}
+        known = set(other._paths.values())
+        self._paths = {key: path for key, path in self._paths.items() if path in known}
+
+    def strangers(self) -> list[torch.Tensor]:
+        """Tensors without data that no operation has made."""
+        return self.aliases.strangers()
+
+    def depends(self, value: Value) -> bool:
+        """Whether a value depends on what the module was called with."""
+        made: dict[Value, Any] = {}
+        for call in (self.root, *self.root.calls()):
+            for item in call.body:
+                if isinstance(item, Call) and not item.leaf:
+                    outputs = zip(tree_values(item.output), tree_values(item.returned), strict=False)
+                    made |= {outer: [inner] for outer, inner in outputs}
+                else:
+                    made |= {x: list(tree_values((item.args, item.kwargs))) for x in tree_values(item.output)}
+        open_, seen = [value], set()
+        while open_:
+            x = open_.pop()
+            if x not in seen and x not in made and x.path is None and x.data is None:
+                return True
+            open_ += made.get(x, []) if x not in seen else []
+            seen.add(x)
+        return False
+
     def end(self) -> None:
         """From here on sizes are looked at to write source."""
         self._over = True
@@ -379,7 +461,7 @@ class Recorder:
         tensors = [x for x in _leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
         with self.aliases.watching(tensors) as written:
             recurrent = isinstance(call.module, torch.nn.RNNBase)
-            output = packing.recurrent(call.module, *args, **kwargs) if recurrent else forward(*args, **kwargs)
+            output: Any = packing.recurrent(call.module, *args, **kwargs) if recurrent else forward(*args, **kwargs)
         if written and getattr(call.module, "inplace", False):
             value = self.new_value(output)
             call.output = value
@@ -447,7 +529,10 @@ class Recorder:
         tensors = [x for x in _leaves(tree) if isinstance(x, torch.Tensor)]
         inputs = [x for x in inputs if isinstance(x, torch.Tensor)]
         seen = [x if isinstance(x, FakeTensor) else self.fake.from_tensor(x) for x in inputs]  # as torch sees them
-        bases = [next((y for y, z in zip(inputs, seen, strict=True) if shares_memory(x, z)), None) for x in tensors]
+        bases = [
+            next((y for y, z in zip(inputs, seen, strict=True) if shares_memory(x, y) or shares_memory(x, z)), None)
+            for x in tensors
+        ]
         for i, (tensor, base) in enumerate(zip(tensors, bases, strict=True)):
             value = self.new_value(tensor)
             if base is None:

@@ -1,14 +1,13 @@
-"""Packed sequences while a module is looked at: their functions are no operators of torch's, so they are intercepted."""
+"""Recurrent layers and packed sequences while a module is looked at: no operators of torch's, so they stand in here."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FunctionType
 from typing import Any
 
 import torch
 from torch.nn.utils import rnn
 
-__all__ = ["intercepted", "is_packed_call", "recurrent"]
+__all__ = ["intercepted", "recurrent"]
 
 Handler = Callable[[str, Callable[..., Any], dict[str, Any]], Any]
 _handlers: list[Handler] = []
@@ -90,14 +89,18 @@ def batch_of(sequence: rnn.PackedSequence) -> Any:
     return rows // steps
 
 
-def is_packed_call(args: tuple[Any, ...]) -> bool:
-    return bool(args) and isinstance(args[0], rnn.PackedSequence)
-
-
-def recurrent(module: torch.nn.RNNBase, input: rnn.PackedSequence, hx: Any = None) -> tuple[rnn.PackedSequence, Any]:
-    """The shapes of a recurrent layer's output and last states."""
+def recurrent(module: torch.nn.RNNBase, input: Any, hx: Any = None) -> tuple[Any, Any]:
+    """The shapes of a recurrent layer's output and last states: torch would go through all steps."""
     directions = 2 if module.bidirectional else 1
     width = module.proj_size or module.hidden_size
+    if isinstance(input, torch.Tensor):
+        steps = input if input.ndim == 3 else input.unsqueeze(int(module.batch_first))
+        module.check_input(steps, None)
+        lead = () if input.ndim == 2 else (steps.shape[int(not module.batch_first)],)
+        states: Any = input.new_empty((module.num_layers * directions, *lead, width))
+        if isinstance(module, torch.nn.LSTM):
+            states = states, input.new_empty((module.num_layers * directions, *lead, module.hidden_size))
+        return input.new_empty((*input.shape[:-1], directions * width)), states
     batch = batch_of(input)
     data = input.data.new_empty((input.data.shape[0], directions * width))
     _BATCH[id(data)] = data, batch
