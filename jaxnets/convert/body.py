@@ -328,7 +328,9 @@ class Body:
         operands = [self.expr(x) for x in size.how.operands]
         if all(isinstance(x, ast.Constant) for x in operands):
             return e.literal(size)
-        return e.unary("-", operands[0]) if len(operands) == 1 else e.binary(operands[0], size.how.operator, operands[1])
+        return (
+            e.unary("-", operands[0]) if len(operands) == 1 else e.binary(operands[0], size.how.operator, operands[1])
+        )
 
     def _is_argument(self, value: Value) -> bool:
         return value not in self._producers
@@ -365,6 +367,8 @@ class Body:
             if item not in self._live or (isinstance(item.output, Value) and item.output not in self._named):
                 continue
             self._grad = item.grad
+            if isinstance(item.output, Value) and item.output.path:
+                statements += self._read_before(item.output)
             expr = self._computed(item)
             statements += self._before
             self._before = []
@@ -376,6 +380,37 @@ class Body:
         statements += [*self._before, ast.Return(returned)]
         self.method.statements = _Namer(self, statements).named()
         return self.method
+
+    def _read_before(self, written: Value) -> list[ast.stmt]:
+        """Statements that read what is needed later of a parameter or buffer that is written to next."""
+        late = [v for v, last in self._last_use.items() if last > self._now and v is not written]
+        for value in late:
+            made_before = value in self._producers and self.call.body.index(self._producers[value]) < self._now
+            if made_before and value not in self._named and self._reads(value, str(written.path)):
+                self._forced.add(value)
+                raise Again
+        statements: list[ast.stmt] = []
+        for value in late:
+            if value.path != written.path or not (value not in self._producers or value in self._forms):
+                continue
+            form = self._value(value)
+            if isinstance(form, ast.Name):  # it has been read
+                continue
+            placeholder = f"{MARK}{len(self._preferred)}"
+            self._preferred[placeholder] = [*value.names.get(self.call, ()), written.path.rpartition(".")[2]]
+            self._forms[value] = ast.Name(placeholder)
+            statements.append(ast.Assign([ast.Name(placeholder)], form))
+        return statements
+
+    def _reads(self, value: Value, path: str) -> bool:
+        """Whether the expression for a value reads a parameter or buffer, where it stands."""
+        item = self._producers[value]
+        if isinstance(item, Call) and path.startswith(f"{item.path}."):
+            return True
+        return any(
+            v.path == path or (v in self._producers and v not in self._named and self._reads(v, path))
+            for v in self._used(item)
+        )
 
     def _bind_argument(self, name: str, tree: Any) -> None:
         placeholder = f"{MARK}{name}"

@@ -29,7 +29,7 @@ def _used(call: Call) -> Iterator[Value]:
 def _connect(call: Call, value: Value, root: Call, extra: dict[Call, list[Value]]) -> None:
     """Brings a value from where it is made to where it is used."""
     made_in = value.scope or root
-    if made_in is call or (value.scope is None and (value.path is not None or value.data is not None)):
+    if made_in is call or value.path is not None or (value.scope is None and value.data is not None):
         return
     above = list(_chain(made_in))
     user: Call | None = call
