@@ -19,9 +19,7 @@ def merged(training: Call, evaluation: Call) -> Call | None:
     """The call that stands for both; arguments that differ become `ModeChoice`. None where what is done differs."""
     pairs: dict[Value, Value] = {}
     try:
-        arguments = {
-            name: _same(x, evaluation.arguments[name], pairs, True) for name, x in training.arguments.items()
-        }
+        arguments = {name: _same(x, evaluation.arguments[name], pairs, True) for name, x in training.arguments.items()}
         if len(training.body) != len(evaluation.body):
             raise Different
         body = [_item(a, b, pairs) for a, b in zip(training.body, evaluation.body, strict=True)]
@@ -106,7 +104,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def _is_outside(value: Value) -> bool:
-    return value.scope is None and (value.path is not None or value.data is not None)
+    return value.path is not None or (value.scope is None and value.data is not None)
 
 
 def _same_outside(a: Value, b: Value) -> bool:
