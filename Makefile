@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 EXTRAS ?= test
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: help demo test parity lint format docs clean dev
+.PHONY: help demo test parity zoo pages lint format docs clean dev
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -27,6 +27,12 @@ test: $(READY)  ## every test, then our own cases against torch
 parity: $(READY)  ## the whole parity suite, its results into docs/parity/
 	$(BIN)/python -m parity --report docs/parity
 	$(BIN)/python -m parity.coverage docs/parity/coverage.md
+
+zoo: $(READY)  ## every classification model of torchvision, converted and compared; results into docs/parity/
+	$(BIN)/python -m benchmarks.zoo --report docs/parity/zoo.md
+
+pages: $(READY)  ## the converted models that the documentation shows
+	$(BIN)/python -m examples.port
 
 dev:
 	@$(MAKE) --no-print-directory EXTRAS=dev READY=$(VENV)/.ready-dev $(VENV)/.ready-dev

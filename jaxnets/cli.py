@@ -1,4 +1,4 @@
-"""The command line: `jaxnets inspect`, `jaxnets convert`, `jaxnets diff`, for checkpoints."""
+"""The command line: `jaxnets inspect`, `convert`, `diff` for checkpoints, `jaxnets port` for whole models."""
 
 import math
 from collections.abc import Iterator
@@ -13,8 +13,9 @@ from rich.table import Table
 
 from jaxnets import checkpoint
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Checkpoints of PyTorch and safetensors.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="PyTorch models and checkpoints in JAX.")
 console = Console(highlight=False, soft_wrap=True)
+checkpoint_error = checkpoint.CheckpointError
 
 Source = Annotated[Path, typer.Argument(help="a .pt, .pth, .bin or .safetensors file, an index, or a folder of shards")]
 
@@ -47,6 +48,38 @@ def convert(
     except (ValueError, TypeError, OSError) as error:
         fail(str(error))
     console.print(escape(f"{out}: {out.stat().st_size:,} bytes"))
+
+
+@app.command()
+def port(
+    factory: Annotated[str, typer.Argument(help="PACKAGE.MODULE:FACTORY, what makes the torch module")],
+    out: Annotated[Path, typer.Option(help="the folder to write into")],
+    input: Annotated[
+        list[str], typer.Option(help="an input: 1x3x224x224, input_ids=1x16:int64<1000; repeatable", show_default=False)
+    ],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE, an argument of the factory; repeatable")
+    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="the weights; random ones if not given")] = None,
+    seed: Annotated[int, typer.Option(help="of random weights and inputs")] = 0,
+) -> None:
+    """Turns a torch model into Flax source with weights, and proves that both compute the same.
+
+    Exit status 0 if they do, 1 if they differ.
+    """
+    try:
+        from jaxnets.convert import ConversionError, command
+    except ImportError as error:
+        fail(f"port needs torch: {error}; pip install 'jaxnets[torch]'")
+    try:
+        with console.status("") as status:
+            found = command.port(
+                factory, input, out, settings=set_ or (), weights=checkpoint, seed=seed, step=lambda x: status.update(x)
+            )
+    except (command.UsageError, ConversionError, checkpoint_error, OSError) as error:
+        fail(str(error))
+    command.report(found, out, console)
+    raise typer.Exit(0 if found.ok else 1)
 
 
 @app.command()

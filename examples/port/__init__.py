@@ -1,0 +1,1 @@
+"""Six torch models, and the Flax source that is written for them."""

@@ -1,0 +1,40 @@
+"""torchvision's classification models, on a CPU build of torch too: two of its operators have to be declared first."""
+
+import torch
+
+__all__ = ["models", "prepared", "side"]
+
+try:
+    _library = torch.library.Library("torchvision", "DEF")
+    _library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+except RuntimeError:  # torchvision's own library has them
+    pass
+
+from torchvision import models
+
+FIXED = {"vit": 224, "swin": 224, "maxvit": 224, "inception": 299, "alexnet": 224}
+"""Models that take no small pictures, by what their name begins with."""
+
+
+def side(name: str) -> int:
+    """The side of the pictures on which a model is tried."""
+    return next((size for start, size in FIXED.items() if name.startswith(start)), 64)
+
+
+def prepared(name: str, seed: int = 0, **kwargs: object) -> torch.nn.Module:
+    """A model with random weights, in evaluation, whose statistics and zero weights are random, too."""
+    torch.manual_seed(seed)
+    if name in ("googlenet", "inception_v3"):
+        kwargs = {"init_weights": False, **kwargs}
+    module = models.get_model(name, **kwargs)
+    generator = torch.Generator().manual_seed(seed)
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 0.1, generator=generator)
+            layer.running_var.uniform_(0.5, 1.5, generator=generator)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if not parameter.any():
+                parameter.normal_(0, 0.1, generator=generator)
+    return module.eval()
