@@ -22,8 +22,8 @@ from jaxnets.convert.loops import rolled
 from jaxnets.convert.merge import merged
 from jaxnets.convert.nodes import Children, Held, Own, Shared, Slot, node_expression, ordered
 from jaxnets.convert.stock import build, is_stock
-from jaxnets.convert.templates import Instance, Template, template
-from jaxnets.convert.trace import Call, Value, has_arrays
+from jaxnets.convert.templates import Instance, Template, shape_of, template
+from jaxnets.convert.trace import Call, Op, Value, has_arrays, tree_values
 
 __all__ = ["Assembler"]
 
@@ -66,7 +66,9 @@ class Assembler:
         self._nodes: dict[str, Any] = {}
         self._first: dict[int, str] = {}
         self._inputs: dict[type, list[str]] = {}
-        self._methods: dict[str, Method | None] = {}
+        self._methods: dict[str, list[Method | None]] = {}
+        self._variants: dict[Call, int] = {}
+        self._shapes: dict[type, list[str]] = {}
         self._ties = self._shared()
 
     # -- what bodies ask ---------------------------------------------------------------------------------------------
@@ -128,6 +130,8 @@ class Assembler:
         """An object of a class of the user's."""
         if issubclass(kind, torch.nn.utils.rnn.PackedSequence):
             return e.call("nn.utils.rnn.PackedSequence", *fields.values())
+        if kind.__name__ == "LinearCrossEntropyOptions":  # newer than the oldest torch that we take
+            return e.call("nn.LinearCrossEntropyOptions", **fields)
         if issubclass(kind, Mapping):
             return ast.Dict([e.literal(name) for name in fields], list(fields.values()))
         self.structures.setdefault(kind, kind.__name__)
@@ -150,6 +154,10 @@ class Assembler:
                         for name, x in call.arguments.items():
                             if name not in names and has_arrays(x):
                                 names.append(name)
+        for pairs in self.calls.get("", []):
+            for call in pairs:
+                if call is not None:
+                    self._open_chains(call)
         root = self._node("")
         classes = [
             _class(t, _frozen(self.module) if isinstance(root, Own) and t is root.template else ())
@@ -205,7 +213,7 @@ class Assembler:
             for x in instances:
                 x.children = Children(base.removeprefix("nn."), tuple((n, x.parts.pop(n)) for n in x.module._modules))
         found, arguments = template(name, base, f"{cls.__module__}.{cls.__qualname__}", instances)
-        methods = [m for p in paths if (m := self._methods.get(p))]
+        methods = [m for p in paths for m in self._methods.get(p, ()) if m]
         found.uses_mode = any(m.uses_mode for m in methods)
         found.draws = any(m.draws for m in methods)
         found.inputs, found.defaults = self._signature(cls, paths)
@@ -241,13 +249,13 @@ class Assembler:
                 parts[name] = _held(x, False, True)
         for name, child in module._modules.items():
             parts[name] = self._child(_join(path, name), child)
-        method = self._method(path)
+        methods = self._written(path)
         numbers = {
             k: v for pair in self.calls.get(path, []) for c in pair if c is not None for k, v in c.numbers.items()
         }
-        statements = None if method is None else rolled(method.statements, self._containers(path))
+        bodies = [None if m is None else rolled(m.statements, self._containers(path)) for m in methods]
         ties = tuple((t[len(path) :].lstrip("."), f[len(path) :].lstrip(".")) for t, f in self._ties.get(path, ()))
-        return Instance(path, module, parts, statements, numbers, ties)
+        return Instance(path, module, parts, bodies[0] if bodies else None, numbers, ties, further=bodies[1:])
 
     def _containers(self, path: str) -> dict[str, list[str]]:
         """The keys of a module's lists and dicts of layers, by what stands between `self` and the key."""
@@ -291,20 +299,57 @@ class Assembler:
             path = _owner(path)
         return path
 
-    def _method(self, path: str) -> Method | None:
-        pairs = self.calls.get(path, [])
-        methods = [m for m in (self._one_method(*pair) for pair in pairs) if m is not None]
-        if not methods:
-            self._methods[path] = None
-            return None
-        texts = {e.unparse(ast.Module(m.statements, [])) for m in methods}
-        if len(texts) > 1:
+    def method_name(self, call: Call) -> str | None:
+        """Which method does what was done in a call; None where it is `__call__`."""
+        self._written(call.path)
+        variant = self._variants.get(call, 0)
+        return f"call_{variant + 1}" if variant else None
+
+    def _written(self, path: str) -> list[Method | None]:
+        """The methods of a module: one for each of the different things that it does when it is called."""
+        if path in self._methods:
+            return self._methods[path]
+        found: dict[str, tuple[Method, list[Call]]] = {}
+        for pair in self.calls.get(path, []):
+            method = self._one_method(*pair)
+            if method is not None:
+                text = e.unparse(ast.Module(method.statements, []))
+                found.setdefault(text, (method, []))[1].extend(c for c in pair if c is not None)
+        methods: list[Method | None] = [method for method, _ in found.values()]
+        if len(methods) > 1:
+            methods = self._in_order(path, list(found.values()))
+        self._methods[path] = methods
+        return methods
+
+    def _in_order(self, path: str, found: Sequence[tuple[Method, list[Call]]]) -> list[Method | None]:
+        """The methods in the order in which other modules of the class have their like."""
+        shapes = self._shapes.setdefault(type(self.modules[path]), [])
+        methods: dict[int, Method] = {}
+        for method, calls in found:
+            shape = shape_of(method.statements)
+            place = next((i for i, x in enumerate(shapes) if x == shape and i not in methods), len(shapes))
+            if place == len(shapes):
+                shapes.append(shape)
+            methods[place] = method
+            self._variants |= dict.fromkeys(calls, place)
+        return [methods.get(i) for i in range(max(methods) + 1)]
+
+    def _open_chains(self, call: Call) -> None:
+        """Puts what a Sequential does into its caller, where a layer of it has to be called in another way."""
+        for inner in [x for x in call.body if isinstance(x, Call)]:
+            self._open_chains(inner)
+            is_plain = inner.leaf or not _is_chain(inner.module)
+            if is_plain or all(len(self._written(x.path)) < 2 for x in inner.calls() if not x.leaf):
+                continue
+            pairs = zip(tree_values(inner.output), tree_values(inner.returned), strict=True)
+            passed = [Op("identity", (old,), {}, new, inner.grad, inner.place) for new, old in pairs]
+            place = call.body.index(inner)
+            call.body[place : place + 1] = [*inner.body, *passed]
+        if not call.path and _is_chain(call.module) and any(len(x) > 1 for x in self._methods.values()):
             raise ConversionError(
-                f"{path!r} is called several times and does different things; make it two modules that share their "
-                "parameters"
+                f"{type(call.module).__name__}: a layer is called several times and does different things; "
+                "call it in a forward of your own"
             )
-        self._methods[path] = methods[0]
-        return methods[0]
 
     def _one_method(self, training: Call | None, evaluation: Call | None) -> Method | None:
         if isinstance((training or evaluation).module, torch.nn.Sequential) and _is_chain(
@@ -453,7 +498,8 @@ def _class(found: Template, frozen: Sequence[str]) -> ast.stmt:
     if init is not None:
         body.append(init)
     if found.statements is not None:
-        body.append(_call_method(found))
+        body.append(_call_method(found, "__call__", found.statements))
+        body += [_call_method(found, f"call_{i + 2}", x) for i, x in enumerate(found.further) if x is not None]
     elif found.base == "nnx.Module":
         body.append(
             ast.parse(
@@ -546,7 +592,7 @@ def _annotation(parameter: Any) -> ast.expr | None:
     return None
 
 
-def _call_method(found: Template) -> ast.stmt:
+def _call_method(found: Template, name: str, statements: list[ast.stmt]) -> ast.stmt:
     star = [a for a in found.inputs if a.arg.startswith("*")]
     plain = [a for a in found.inputs if not a.arg.startswith("*")]
     arguments = ast.arguments(
@@ -557,7 +603,7 @@ def _call_method(found: Template) -> ast.stmt:
         kw_defaults=[],
         defaults=found.defaults,
     )
-    return ast.FunctionDef("__call__", arguments, copy.deepcopy(found.statements), [])
+    return ast.FunctionDef(name, arguments, copy.deepcopy(statements), [])
 
 
 def _factory_name(module: torch.nn.Module) -> str:

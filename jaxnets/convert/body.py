@@ -59,6 +59,9 @@ class Surroundings(Protocol):
     def parameters(self, call: Call) -> Sequence[str]:
         """The names of what a module of ours is called with."""
 
+    def method_name(self, call: Call) -> str | None:
+        """Which method of the callee does what was done; None where it is `__call__`."""
+
     def structure(self, kind: type, fields: Mapping[str, e.Expr]) -> e.Expr:
         """An object of a class of the user's, such as a named tuple."""
 
@@ -209,6 +212,8 @@ class Body:
         if item.leaf:
             named = {name: self.expr(x) for name, x in item.kwargs.items()}
             return e.call(callee, *map(self.expr, item.args), **named)
+        method = self.around.method_name(item)
+        callee = ast.Attribute(callee, method) if method else callee
         args: list[e.Expr] = []
         kwargs: dict[str, e.Expr] = {}
         for name in self.around.parameters(item):

@@ -47,6 +47,7 @@ class Instance:
         numbers: how local variables of the user's code call numbers.
         ties: pairs of names, of which the first is the same parameter or module as the second.
         children: the layers of a container that is given them.
+        further: the bodies of further methods, of a module that is called in several ways.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Instance:
     numbers: Mapping[float, str] = field(default_factory=dict)
     ties: tuple[tuple[str, str], ...] = ()
     children: Children | None = None
+    further: list[list[ast.stmt] | None] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -72,6 +74,7 @@ class Template:
         inputs: the parameters of `__call__`.
         uses_mode, draws, needs_rngs: what else it needs.
         children: the parameter of a container that is given its layers.
+        further: the bodies of further methods.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Template:
     needs_rngs: bool = True
     children: str | None = None
     ties: tuple[tuple[str, str], ...] = ()
+    further: list[list[ast.stmt] | None] = field(default_factory=list)
 
 
 @dataclass
@@ -192,13 +196,19 @@ def unified(nodes: list[Any], slots: Slots, hint: str) -> Any:
         columns = zip(*(x.items for x in nodes), strict=True)
         return Children(
             first.kind,
-            tuple((column[0][0], unified([x for _, x in column], slots, f"{hint}.{column[0][0]}")) for column in columns),
+            tuple(
+                (column[0][0], unified([x for _, x in column], slots, f"{hint}.{column[0][0]}")) for column in columns
+            ),
         )
     if isinstance(first, Held) and all(
-        isinstance(x, Held) and (x.kind, x.dtype, len(x.shape)) == (first.kind, first.dtype, len(first.shape))
-        and x.data is None for x in nodes
+        isinstance(x, Held)
+        and (x.kind, x.dtype, len(x.shape)) == (first.kind, first.dtype, len(first.shape))
+        and x.data is None
+        for x in nodes
     ):
-        shape = tuple(unified(list(sizes), slots, f"{hint}.size") for sizes in zip(*(x.shape for x in nodes), strict=True))
+        shape = tuple(
+            unified(list(sizes), slots, f"{hint}.size") for sizes in zip(*(x.shape for x in nodes), strict=True)
+        )
         return Held(first.kind, shape, first.dtype)
     if all(isinstance(x, tuple) and len(x) == len(first) for x in nodes) and any(
         isinstance(y, Build | Own | Children) for x in nodes for y in x
@@ -243,7 +253,8 @@ def template(name: str, base: str, origin: str, instances: list[Instance]) -> tu
     names = list(dict.fromkeys(n for x in instances for n in x.parts))
     parts = {n: unified([x.parts.get(n) for x in instances], slots, n) for n in names}
     statements = _body(instances, slots)
-    found = Template(name, base, origin, statements=statements, ties=instances[0].ties)
+    further = [_further_body(i, instances, slots) for i in range(max(len(x.further) for x in instances))]
+    found = Template(name, base, origin, statements=statements, ties=instances[0].ties, further=further)
     if any(x.ties != instances[0].ties for x in instances):
         raise ConversionError(f"{origin}: expected the same shared parameters in each module, got different ones")
     multiples = _multiples(slots)
@@ -252,7 +263,7 @@ def template(name: str, base: str, origin: str, instances: list[Instance]) -> tu
     found.parts = {
         n: rebuilt(lambda x: renamed.get(x.name, x) if isinstance(x, Slot) else x, x) for n, x in parts.items()
     }
-    for node in ast.walk(ast.Module(statements or [], [])):
+    for node in ast.walk(ast.Module([x for body in (statements, *further) for x in body or ()], [])):
         if isinstance(node, ast.Attribute) and node.attr in renamed:
             slot = renamed[node.attr]
             node.attr = slot.name if slot.times == 1 else f"{slot.name}_{slot.times}"
@@ -294,6 +305,18 @@ def _body(instances: list[Instance], slots: Slots) -> list[ast.stmt] | None:
     for group in others:
         result = _branch(_condition(group, instances, slots), _body_of(group, slots), result)
     return result
+
+
+def _further_body(i: int, instances: list[Instance], slots: Slots) -> list[ast.stmt] | None:
+    """The body of a further method of the class."""
+    usual = [x.statements for x in instances]
+    for x in instances:
+        x.statements = x.further[i] if i < len(x.further) else None
+    try:
+        return _body(instances, slots)
+    finally:
+        for x, statements in zip(instances, usual, strict=True):
+            x.statements = statements
 
 
 def _body_of(group: list[Instance], slots: Slots) -> list[ast.stmt]:
@@ -359,9 +382,7 @@ def _branch(condition: ast.expr, yes: list[ast.stmt], no: list[ast.stmt]) -> lis
     return [*yes[:start], *([ast.If(condition, middle_yes, middle_no)] if middle_yes else []), *tail]
 
 
-def _chosen(
-    condition: ast.expr, one: list[ast.stmt], other: list[ast.stmt], holds: bool
-) -> list[ast.stmt] | None:
+def _chosen(condition: ast.expr, one: list[ast.stmt], other: list[ast.stmt], holds: bool) -> list[ast.stmt] | None:
     """`identity = f(x) if condition else x`, where two bodies differ in nothing else."""
     if not one or not isinstance(one[0], ast.Assign) or not isinstance(one[0].targets[0], ast.Name):
         return None
