@@ -1,26 +1,42 @@
 """PyTorch's layers as Flax NNX modules, PyTorch's checkpoints in and out.
 
 The door: `jaxnets.nn`, `jaxnets.functional`, `jaxnets.ops`, `load`, `save`, `load_state_dict`, `state_dict`,
-`TorchRngs`.
+`TorchRngs`; where torch is installed, `from_torch`, `to_source`.
 """
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from jaxnets import functional, nn, ops
+from jaxnets import functional, nn
 from jaxnets.checkpoint import CheckpointError, save
 from jaxnets.placement import load
 from jaxnets.random import TorchRngs
 from jaxnets.state import load_state_dict, state_dict
 
+if TYPE_CHECKING:
+    from jaxnets import ops
+    from jaxnets.convert import from_torch as from_torch
+    from jaxnets.convert import to_source as to_source
+
 __version__ = "0.1.0"
 
-__all__ = ["CheckpointError", "TorchRngs", "functional", "load", "load_state_dict", "nn", "ops", "save", "state_dict"]
+__all__ = [
+    "CheckpointError",
+    "TorchRngs",
+    "functional",
+    "load",
+    "load_state_dict",
+    "nn",
+    "ops",
+    "save",
+    "state_dict",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """What needs torch is imported when it is asked for."""
+    """What needs torch, and what not everybody needs, is imported when it is asked for."""
+    if name == "ops":
+        return import_module("jaxnets.ops")
     if name in ("from_torch", "to_source"):
-        from jaxnets import convert
-
-        return getattr(convert, name)
+        return getattr(import_module("jaxnets.convert"), name)
     raise AttributeError(f"module 'jaxnets' has no attribute {name!r}")

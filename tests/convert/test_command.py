@@ -49,7 +49,9 @@ def test_port_writes_a_folder_that_works_by_itself(package):
         "weights.safetensors",
     ]
     told = json.loads((package / "out" / "parity.json").read_text())
-    assert told["ok"] and told["difference"] < 1e-6 and [x["name"] for x in told["layers"]] == ["first", "last", ""]
+    assert told["ok"]
+    assert told["difference"] < 1e-6
+    assert [x["name"] for x in told["layers"]] == ["first", "last", ""]
     assert (jaxnets.load("out/weights.safetensors")["last.bias"] == net.last.bias.detach().numpy()).all()
     code = (package / "out" / "README.md").read_text().split("```python\n")[1].split("```")[0]
     x = torch.randn(3, 3)

@@ -1,4 +1,4 @@
-"""Models of public libraries, small ones of each kind: outputs, gradients, buffers, names. `make zoo` runs the large ones."""
+"""Models of public libraries, small ones of each kind: outputs, gradients, buffers. `make zoo` runs the large ones."""
 
 import pytest
 import torch
