@@ -1,8 +1,10 @@
 """The whole source: classes in the order in which they need each other, imports, formatting."""
 
 import ast
+import builtins
 import copy
 import inspect
+import keyword
 import shutil
 import subprocess
 import sys
@@ -12,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from flax import nnx
 
 from jaxnets.convert import expressions as e
 from jaxnets.convert.body import Body, Method
 from jaxnets.convert.capture import BATCH
 from jaxnets.convert.constants import constant
-from jaxnets.convert.errors import ConversionError
+from jaxnets.convert.errors import ConversionError, Refusal, refuse
 from jaxnets.convert.loops import rolled
 from jaxnets.convert.merge import merged
 from jaxnets.convert.nodes import Children, Held, Own, Shared, Slot, node_expression, ordered
@@ -62,7 +65,7 @@ class Assembler:
         self.calls: dict[str, list[tuple[Call | None, Call | None]]] = _by_path(training, evaluation)
         self.structures: dict[type, str] = {}
         self.templates: list[Template] = []
-        self._names: set[str] = set()
+        self._names: set[str] = {*IMPORTS, *dir(builtins), "Any", "build"}
         self._nodes: dict[str, Any] = {}
         self._first: dict[int, str] = {}
         self._inputs: dict[type, list[str]] = {}
@@ -86,7 +89,7 @@ class Assembler:
                 expr = e.subscript(expr, name)
             elif name.isdigit() and isinstance(node, torch.nn.ModuleList | torch.nn.Sequential):
                 expr = e.subscript(expr, names.index(name))
-            elif name.isidentifier():
+            elif _is_name(name):
                 expr = ast.Attribute(expr, name)
             else:
                 expr = e.call("getattr", expr, name)
@@ -134,10 +137,11 @@ class Assembler:
             return e.call("nn.LinearCrossEntropyOptions", **fields)
         if issubclass(kind, Mapping):
             return ast.Dict([e.literal(name) for name in fields], list(fields.values()))
-        self.structures.setdefault(kind, kind.__name__)
+        if kind not in self.structures:
+            self.structures[kind] = self._class_name(kind)
         self._fields = getattr(self, "_fields", {})
         self._fields[kind] = list(fields)
-        return e.call(kind.__name__, **fields)
+        return e.call(self.structures[kind], **fields)
 
     def constant(self, scope: str, value: Value) -> e.Expr:
         return constant(value.data)
@@ -146,6 +150,7 @@ class Assembler:
 
     def source(self) -> str:
         """The module's source."""
+        self._refuse_names()
         for pairs in self.calls.values():
             for pair in pairs:
                 for call in pair:
@@ -166,6 +171,20 @@ class Assembler:
         if not isinstance(root, Own):
             classes.append(_factory(self.module, root, self._ties.get("", ()), _frozen(self.module)))
         return formatted(_module(self, classes))
+
+    def _refuse_names(self) -> None:
+        """Names that have another meaning in Flax, or in the source, are refused."""
+        refusals = []
+        for path, module in self.modules.items():
+            held = (*module._modules, *module._parameters, *module._buffers)
+            for name in (n for n in held if n in RESERVED and type(module) not in CONTAINERS):
+                refusals.append(Refusal(f"an attribute named {name!r}, which is Flax's own,", path, "", "rename it"))
+        for call in (c for pair in self.calls.get("", []) for c in pair if c is not None):
+            for name in call.arguments:
+                if name in IMPORTS or keyword.iskeyword(name):
+                    what = f"an argument of forward named {name!r}, which the source needs for something else,"
+                    refusals.append(Refusal(what, "", "", "rename it"))
+        refuse(refusals, type(self.module).__name__)
 
     def entry(self) -> str:
         """The name of what builds the module."""
@@ -447,6 +466,17 @@ def _is_literal(x: Any) -> bool:
     return True
 
 
+RESERVED = {
+    *(name for name in dir(nnx.Module) if not name.startswith("_")),
+    *("deterministic", "use_running_average", "rngs", "call_2", "call_3"),
+}
+"""Attributes that mean something to Flax, or to what is written here."""
+
+
+def _is_name(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
 def _owner(path: str) -> str:
     return path.rpartition(".")[0]
 
@@ -545,14 +575,14 @@ def _constructor(found: Template, frozen: Sequence[str] = ()) -> ast.stmt | None
             target = ast.Attribute(ast.Name("self"), name)
             if node is None:
                 body.append(ast.Assign([target], ast.Constant(None)))
-            elif name.isidentifier():
+            elif _is_name(name):
                 body.append(ast.Assign([target], node_expression(node)))
             else:
                 body.append(ast.Expr(e.call("setattr", ast.Name("self"), name, node_expression(node))))
     for name, slot in found.settings.items():
         body.append(ast.Assign([ast.Attribute(ast.Name("self"), name)], node_expression(slot)))
     for there, here in found.ties:
-        body.append(ast.parse(f"{_reach('self', there)} = {_reach('self', here)}").body[0])
+        body += _tie("self", there, here)
     for path in frozen:
         body.append(ast.parse(f"nn.utils.freeze({_reach('self', path) if path else 'self'})").body[0])
     if found.uses_mode:
@@ -577,7 +607,21 @@ def _constructor(found: Template, frozen: Sequence[str] = ()) -> ast.stmt | None
 
 def _reach(owner: str, path: str) -> str:
     """`self.layers[0].weight`, of attributes and numbered children."""
-    return owner + "".join(f"[{name}]" if name.isdigit() else f".{name}" for name in path.split("."))
+    for name in path.split("."):
+        if name.isdigit():
+            owner = f"{owner}[{name}]"
+        else:
+            owner = f"{owner}.{name}" if _is_name(name) else f"getattr({owner}, {name!r})"
+    return owner
+
+
+def _tie(owner: str, there: str, here: str) -> list[ast.stmt]:
+    """The statement that makes a name one for what another name has."""
+    above, _, name = there.rpartition(".")
+    value = _reach(owner, here)
+    if name.isdigit() or _is_name(name):
+        return ast.parse(f"{_reach(owner, there)} = {value}").body
+    return ast.parse(f"setattr({_reach(owner, above) if above else owner}, {name!r}, {value})").body
 
 
 def _values(found: Template, slot: Slot) -> list[Any]:
@@ -620,7 +664,7 @@ def _factory(module: torch.nn.Module, node: Any, ties: Sequence[tuple[str, str]]
         return function
     function.body.append(ast.Assign([ast.Name("module")], node_expression(node)))
     for there, here in ties:
-        function.body += ast.parse(f"{_reach('module', there)} = {_reach('module', here)}").body
+        function.body += _tie("module", there, here)
     function.body += ast.parse(
         "".join(f"nn.utils.freeze({_reach('module', x) if x else 'module'})\n" for x in frozen)
     ).body

@@ -431,7 +431,7 @@ def _titles(slots: Slots, multiples: dict[int, tuple[int, int]]) -> dict[int, st
     """A name for each row: the user's own, where it can be known."""
     module = slots.instances[0].module
     passed = _passed(module)
-    taken = {"self", "rngs", "deterministic", *(row.attribute for row in slots.rows if row.attribute)}
+    taken = {"self", "rngs", "deterministic", "jax", "jnp", "nn", "nnx", "F", "ops", *(row.attribute for row in slots.rows if row.attribute)}
     parts = {name for x in slots.instances for name in x.parts}
     titles: dict[int, str] = {}
     for i, row in enumerate(slots.rows):
