@@ -235,7 +235,7 @@ class Assembler:
         methods = [m for p in paths for m in self._methods.get(p, ()) if m]
         found.uses_mode = any(m.uses_mode for m in methods)
         found.draws = any(m.draws for m in methods)
-        found.inputs, found.defaults = self._signature(cls, paths)
+        found.inputs = self._signature(cls, paths)
         built = [node_expression(x) for x in found.parts.values() if not isinstance(x, Shared)]
         found.needs_rngs = found.draws or any(
             isinstance(n, ast.Name) and n.id == "rngs" for x in built for n in ast.walk(x)
@@ -392,7 +392,11 @@ class Assembler:
         kinds = inspect.signature(type(call.module).forward).parameters
         for name, x in call.arguments.items():
             variadic = name in kinds and kinds[name].kind is inspect.Parameter.VAR_POSITIONAL
-            if not has_arrays(x) and not variadic and _is_literal(x):
+            if variadic:
+                checks.append(
+                    ast.Expr(e.call("check.unchanged", f"len({name})", e.call("len", ast.Name(name)), len(x)))
+                )
+            elif not has_arrays(x) and _is_literal(x):
                 checks.append(ast.Expr(e.call("check.unchanged", name, ast.Name(name), x)))
             elif isinstance(x, Value) and self.checks_shapes:
                 shape = tuple(None if self.dynamic and size % BATCH == 0 else size for size in x.shape)
@@ -401,20 +405,21 @@ class Assembler:
         method.statements = [*checks, *method.statements]
         return method
 
-    def _signature(self, cls: type, paths: Sequence[str]) -> tuple[list[ast.arg], list[ast.expr]]:
-        """The parameters of `__call__`, and the default values of the last ones."""
+    def _signature(self, cls: type, paths: Sequence[str]) -> ast.arguments:
+        """The parameters of `__call__`, but for `self`."""
         calls = [c for p in paths for pair in self.calls.get(p, []) for c in pair if c is not None]
         if not calls:
-            return [], []
+            return _arguments([], [])
         if not calls[0].path:
             return _root_signature(calls[0])
-        args, defaults = [], []
+        args: list[ast.arg] = []
+        defaults: list[ast.expr] = []
         for name in self._inputs[cls]:
             xs = [c.arguments.get(name) for c in calls]
             args.append(ast.arg(name, e.dotted("jax.Array") if isinstance(xs[0], Value) else None))
             if defaults or any(not has_arrays(x) for x in xs):
                 defaults.append(ast.Constant(None))
-        return args, defaults
+        return _arguments(args, defaults)
 
 
 def _by_path(training: Call | None, evaluation: Call | None) -> dict[str, list[tuple[Call | None, Call | None]]]:
@@ -501,22 +506,32 @@ def _by_mode(evaluation: list[ast.stmt], training: list[ast.stmt]) -> list[ast.s
     return [*training[:start], ast.If(condition, evaluation[start:], []), *training[start:]]
 
 
-def _root_signature(call: Call) -> tuple[list[ast.arg], list[ast.expr]]:
-    args, defaults = [], []
-    for name, parameter in inspect.signature(call.module.forward).parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            continue
-        star = "*" if parameter.kind is inspect.Parameter.VAR_POSITIONAL else ""
+def _arguments(args: list[ast.arg], defaults: list[ast.expr]) -> ast.arguments:
+    return ast.arguments(posonlyargs=[], args=args, kwonlyargs=[], kw_defaults=[], defaults=defaults)
+
+
+def _root_signature(call: Call) -> ast.arguments:
+    """The parameters of the user's forward; those that went to `**kwargs` have their names."""
+    found = _arguments([], [])
+    known = inspect.signature(call.module.forward).parameters
+    for name, parameter in known.items():
         annotation = e.dotted("jax.Array") if isinstance(call.arguments.get(name), Value) else None
-        args.append(ast.arg(star + name, annotation))
+        arg = ast.arg(name, annotation)
+        default: ast.expr | None = None
         if parameter.default is not parameter.empty:
-            defaults.append(e.literal(parameter.default) if _is_literal(parameter.default) else ast.Constant(None))
-    known = {a.arg.lstrip("*") for a in args}
-    for name in call.arguments:
-        if name not in known:
-            args.append(ast.arg(name))
-            defaults.append(ast.Constant(None))
-    return args, defaults
+            default = e.literal(parameter.default) if _is_literal(parameter.default) else ast.Constant(None)
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            found.vararg = arg
+        elif parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            found.kwonlyargs.append(arg)
+            found.kw_defaults.append(default)
+        elif parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            found.args.append(arg)
+            found.defaults += [default] if default else []
+    for name in (n for n in call.arguments if n not in known):
+        found.kwonlyargs.append(ast.arg(name))
+        found.kw_defaults.append(ast.Constant(None))
+    return found
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
@@ -637,16 +652,8 @@ def _annotation(parameter: Any) -> ast.expr | None:
 
 
 def _call_method(found: Template, name: str, statements: list[ast.stmt]) -> ast.stmt:
-    star = [a for a in found.inputs if a.arg.startswith("*")]
-    plain = [a for a in found.inputs if not a.arg.startswith("*")]
-    arguments = ast.arguments(
-        posonlyargs=[],
-        args=[ast.arg("self"), *plain],
-        vararg=ast.arg(star[0].arg[1:]) if star else None,
-        kwonlyargs=[],
-        kw_defaults=[],
-        defaults=found.defaults,
-    )
+    arguments = copy.deepcopy(found.inputs)
+    arguments.args.insert(0, ast.arg("self"))
     return ast.FunctionDef(name, arguments, copy.deepcopy(statements), [])
 
 

@@ -11,7 +11,7 @@ from flax import nnx
 
 from jaxnets.convert.assemble import Assembler
 from jaxnets.convert.capture import BATCH, Trace, capture
-from jaxnets.convert.errors import refuse
+from jaxnets.convert.errors import ConversionError, refuse
 from jaxnets.convert.general import holds
 from jaxnets.nn.utils.skip_init import unfilled_rngs
 from jaxnets.state import load_state_dict
@@ -118,12 +118,25 @@ def _captured(module: Any, args: Any, kwargs: Any, dynamic_batch: bool) -> list[
                 capture(module, args, kwargs, train=t, dynamic=dynamic, longest=trace.length)
                 for t, trace in zip((True, False), traces, strict=True)
             ]
-            if all(holds(a.root, b.root, (BATCH, size)) for a, b in zip(general, traces, strict=True)):
+            every = all(holds(a.root, b.root, (BATCH, size)) for a, b in zip(general, traces, strict=True))
+            if every and (batch > 1 or _holds_for_one(module, args, kwargs, dynamic, general)):
                 return [(trace, True) for trace in general]
         except Exception:
             if not dynamic:
                 raise
     raise AssertionError
+
+
+def _holds_for_one(module: Any, args: Any, kwargs: Any, dynamic: set[int], general: Sequence[Trace]) -> bool:
+    """Whether a module does for a batch of one what it does for every batch; in training it may need more."""
+    for train, trace in zip((True, False), general, strict=True):
+        try:
+            one = capture(module, args, kwargs, train=train, dynamic=dynamic, size=1)
+        except ConversionError:
+            continue
+        if not holds(trace.root, one.root, (BATCH, 1)):
+            return False
+    return True
 
 
 def _set_modes(model: nnx.Module, module: torch.nn.Module) -> None:

@@ -71,7 +71,7 @@ class Template:
         parts: what is built, by attribute, with slots.
         settings: numbers that the body needs, by attribute.
         statements: the body of `__call__`.
-        inputs: the parameters of `__call__`.
+        inputs: the parameters of `__call__`, but for `self`.
         uses_mode, draws, needs_rngs: what else it needs.
         children: the parameter of a container that is given its layers.
         further: the bodies of further methods.
@@ -84,8 +84,7 @@ class Template:
     parts: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     statements: list[ast.stmt] | None = None
-    inputs: list[ast.arg] = field(default_factory=list)
-    defaults: list[ast.expr] = field(default_factory=list)
+    inputs: Any = None
     uses_mode: bool = False
     draws: bool = False
     needs_rngs: bool = True
@@ -431,7 +430,18 @@ def _titles(slots: Slots, multiples: dict[int, tuple[int, int]]) -> dict[int, st
     """A name for each row: the user's own, where it can be known."""
     module = slots.instances[0].module
     passed = _passed(module)
-    taken = {"self", "rngs", "deterministic", "jax", "jnp", "nn", "nnx", "F", "ops", *(row.attribute for row in slots.rows if row.attribute)}
+    taken = {
+        "self",
+        "rngs",
+        "deterministic",
+        "jax",
+        "jnp",
+        "nn",
+        "nnx",
+        "F",
+        "ops",
+        *(row.attribute for row in slots.rows if row.attribute),
+    }
     parts = {name for x in slots.instances for name in x.parts}
     titles: dict[int, str] = {}
     for i, row in enumerate(slots.rows):
