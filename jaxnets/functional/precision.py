@@ -1,5 +1,3 @@
 """The precision in which a formula is computed, where it is not that of its input."""
 
-from jaxnets.lowering.precision import wide
-
-__all__ = ["wide"]
+from jaxnets.lowering.precision import wide as wide

@@ -38,10 +38,11 @@ def fresh_programs():
 
 @pytest.mark.parametrize("bug", planted.PLANTS)
 def test_planted_bug_is_caught(bug, fresh_programs, monkeypatch):
+    """That the database's cases hold without it, `python -m parity --quick` tells, the other half of `make test`."""
     cultivate, wanted, caught_by = planted.PLANTS[bug]
     cases = database(*wanted)
-    clean = parity.run(cases, dtypes=("f64",), ways=("jit",))
-    assert clean.ok, clean.failed
+    own = {name: case for name, case in cases.items() if name not in CASES}
+    assert not parity.run(own, dtypes=("f64",), ways=("jit",)).failed
     jax.clear_caches()
     cultivate(monkeypatch)
     spoiled = parity.run(cases, dtypes=("f64",), ways=("jit",))
