@@ -17,7 +17,11 @@ from torch.testing._internal.common_methods_invocations import op_db
 import jaxnets
 from parity import trees
 from parity.inputs import DTYPES, Pair, pair
-from parity.op_db import PREFIX, SEED
+
+SEED = 0
+
+PREFIX = "nn.functional."
+"""What the names of functions begin with that `op_db.py` has."""
 
 ROOM = "torch."
 """What the names of these functions begin with."""
@@ -57,7 +61,7 @@ NOT_COMPARED: Mapping[str, str] = MappingProxyType(
         ),
         **dict.fromkeys(("linalg.eig", "linalg.eigh", "linalg.svd", "svd"), GAUGE),
         **dict.fromkeys(("as_strided partial_views", "as_strided_scatter"), STRIDES),
-        "to": "torch's samples move between devices: dtypes in tests/ops/test_conversion.py",
+        "to": "torch's samples move between devices: dtypes in tests/ops/test_comparison.py",
         "linalg.pinv hermitian": "torch's samples are not Hermitian, where its derivative is that of no function",
         "linalg.pinv singular": "torch's samples are two factors, of which its wrapper makes a matrix",
         "cholesky_inverse": "torch gives the triangle that it does not read a derivative: tests/ops/test_linalg.py",
@@ -67,8 +71,8 @@ NOT_COMPARED: Mapping[str, str] = MappingProxyType(
         "linalg.lstsq grad_oriented": "torch gives what its driver has computed: solutions in tests/ops/test_linalg.py",
         "allclose": "a bool of Python, no array: tests/ops/test_comparison.py",
         "equal": "a bool of Python, no array: tests/ops/test_comparison.py",
-        "max_pool2d_with_indices_backward": "torch's samples are those of the pooling: tests/ops/test_aten.py",
-        "item": "a number of Python, no array: tests/ops/test_aten.py",
+        "max_pool2d_with_indices_backward": "torch's samples are those of the pooling: tests/ops/test_core.py",
+        "item": "a number of Python, no array: tests/ops/test_comparison.py",
     }
 )
 """Functions of `jaxnets.ops` whose samples are not run, with the reason; variants have a word behind the name."""
@@ -159,14 +163,22 @@ def _made(function: str, dtype: torch.dtype) -> tuple[Any, ...]:
     return tuple(made[i * len(made) // AT_MOST] for i in range(AT_MOST)) if len(made) > AT_MOST else tuple(made)
 
 
-SAMPLES: Mapping[str, TensorSample] = MappingProxyType(
-    {
-        f"op_db/{sample}": sample
-        for name in FUNCTIONS
-        for sample in (TensorSample(name, i) for i in range(len(_made(name, torch.float32))))
-    }
-)
-"""Every sample by its name, such as `op_db/torch.cumsum[3]`."""
+@cache
+def samples() -> Mapping[str, TensorSample]:
+    """Every sample by its name, such as `op_db/torch.cumsum[3]`; `SAMPLES` is the same, made when it is asked for."""
+    return MappingProxyType(
+        {
+            f"op_db/{sample}": sample
+            for name in FUNCTIONS
+            for sample in (TensorSample(name, i) for i in range(len(_made(name, torch.float32))))
+        }
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SAMPLES":
+        return samples()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class Fixed:

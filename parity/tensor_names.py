@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import torch
 
-from parity.tensor_db import FUNCTIONS, NOT_COMPARED, SAMPLES, ours
+from parity.tensor_db import FUNCTIONS, NOT_COMPARED, ours, samples
 
 CASTS = "a cast: `x.astype(...)`, or `ops.to`"
 DEVICES = "devices and memory are `jax.device_put`'s and the compiler's"
@@ -110,9 +110,9 @@ def markdown() -> str:
             "# Coverage of torch's functions of tensors",
             "",
             f"Of torch {VERSION}: `jaxnets.ops` has {len(names)} of {len(documented())}",
-            "documented functions of `torch`, `torch.Tensor`, `torch.linalg`, `torch.fft` and `torch.special`, in-place",
-            f"twins aside. `python -m parity --only op_db/torch.` compares {len(FUNCTIONS)} functions, with their",
-            f"variants, on {len(SAMPLES)} samples of torch's own database.",
+            "documented functions of `torch`, `torch.Tensor`, `torch.linalg`, `torch.fft` and `torch.special`,",
+            "in-place twins aside. `python -m parity --only op_db/torch.` compares",
+            f"{len(FUNCTIONS)} of them, variants counted, on {len(samples())} samples of torch's own database.",
             "",
             "## Not here",
             "",

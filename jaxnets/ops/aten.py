@@ -34,13 +34,12 @@ __all__ = [
     "_native_batch_norm_legit_functional",
     "_native_batch_norm_legit_no_training",
     "_pdist_forward",
-    "_safe_softmax",
     "_softmax",
     "_to_copy",
     "_unsafe_view",
-    "_weight_norm",
-    "_weight_norm_interface",
+    "adaptive_avg_pool1d",
     "alias",
+    "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
     "col2im",
@@ -72,6 +71,7 @@ __all__ = [
     "replication_pad2d",
     "replication_pad3d",
     "softmax",
+    "sym_is_contiguous",
     "sym_numel",
     "sym_size",
     "sym_storage_offset",
@@ -143,6 +143,12 @@ def sym_storage_offset(input: jax.Array) -> int:
     """0: every array begins its own memory."""
     check.array("input", input)
     return 0
+
+
+def sym_is_contiguous(input: jax.Array, memory_format: Any = None) -> bool:
+    """True: arrays have no strides."""
+    check.array("input", input)
+    return True
 
 
 def relu(input: jax.Array) -> jax.Array:
@@ -276,6 +282,24 @@ def convolution(
     if transposed:
         return _CONV_TRANSPOSE[n - 1](input, weight, bias, stride, padding, output_padding, groups, dilation)
     return _CONV[n - 1](input, weight, bias, stride, padding, dilation, groups)
+
+
+def avg_pool1d(
+    input: jax.Array,
+    kernel_size: Size,
+    stride: Size = (),
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> jax.Array:
+    """`jaxnets.functional.avg_pool1d`."""
+    stride = kernel_size if stride == () or stride == [] else stride
+    return F.avg_pool1d(input, kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+
+def adaptive_avg_pool1d(input: jax.Array, output_size: Size) -> jax.Array:
+    """`jaxnets.functional.adaptive_avg_pool1d`."""
+    return F.adaptive_avg_pool1d(input, output_size)
 
 
 def avg_pool2d(

@@ -1,13 +1,17 @@
 """What `torch` itself offers of linear algebra, by its older names, beside `torch.linalg`."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.distance import vector_norm as _vector_norm
+from jaxnets.functional.elementwise import absolute
 from jaxnets.ops import linalg
+from jaxnets.ops.derivative import with_slope_of
 from jaxnets.ops.linalg import det, matrix_exp, matrix_power, slogdet
 from jaxnets.ops.promotion import FLOATING, axis, numbers
 from jaxnets.ops.reduction import norm
@@ -72,7 +76,14 @@ def cdist(x1: jax.Array, x2: jax.Array, p: float = 2.0, compute_mode: Any = None
     columns = jnp.broadcast_to(jnp.broadcast_to(b, (*batch, *b.shape[-2:]))[..., None, :, :], shape)
     if not a.shape[-1]:
         return jnp.zeros(shape[:-1], a.dtype)
-    return _vector_norm(rows - columns, float(p), -1, keepdim=False)
+    difference = rows - columns
+    found = _vector_norm(difference, float(p), -1, keepdim=False)
+    if p != math.inf:
+        return found
+    # at a tie of the maximum norm each of the greatest entries has all of the derivative, as in torch
+    sizes = absolute(difference)
+    greatest = sizes == jnp.broadcast_to(found[..., None], shape)
+    return with_slope_of(jnp.where(greatest, sizes, jnp.zeros_like(sizes)).sum(-1), lax.stop_gradient(found))
 
 
 def frobenius_norm(input: jax.Array, dim: Any, keepdim: bool = False) -> jax.Array:
@@ -163,7 +174,7 @@ def lu_unpack(
         ones = jnp.broadcast_to(jnp.eye(n, k, dtype=x.dtype), (*x.shape[:-2], n, k))
         lower, upper = jnp.tril(x[..., :, :k], -1) + ones, jnp.triu(x[..., :k, :])
     if unpack_pivots:
-        order = jax.lax.linalg.lu_pivots_to_permutation((pivots - 1).astype(jnp.int32), n)
+        order = lax.linalg.lu_pivots_to_permutation((pivots - 1).astype(jnp.int32), n)
         rows = jnp.broadcast_to(jnp.arange(n, dtype=order.dtype)[:, None], (*order.shape[:-1], n, n))
         permutation = (order[..., None, :] == rows).astype(x.dtype)
     return linalg.Triangles(permutation, lower, upper)

@@ -24,6 +24,17 @@ DTYPES = {
     torch.complex128: jnp.complex128,
 }
 
+# the names are asked for: torch's room of operators lists those alone that were called before
+_ATEN = sorted(name[6:].partition(".")[0] for name in torch._C._dispatch_get_all_op_names() if name[:6] == "aten::")
+CORE_OVERLOADS = sorted(
+    {
+        f"{name}.{overload}"
+        for name in _ATEN
+        for overload in getattr(torch.ops.aten, name).overloads()
+        if torch.Tag.core in getattr(getattr(torch.ops.aten, name), overload).tags
+    }
+)
+
 
 def to_jax(tree):
     """Tensors as arrays, torch's dtypes as numpy's, in lists and tuples too."""
