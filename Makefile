@@ -27,6 +27,7 @@ test: $(READY)  ## every test, then our own cases against torch
 parity: $(READY)  ## the whole parity suite, its results into docs/parity/
 	$(BIN)/python -m parity --report docs/parity
 	$(BIN)/python -m parity.coverage docs/parity/coverage.md
+	$(BIN)/python -m parity.tensor_names docs/parity/operators.md
 
 zoo: $(READY)  ## every classification model of torchvision, converted and compared; results into docs/parity/
 	$(BIN)/python -m benchmarks.zoo --report docs/parity/zoo.md

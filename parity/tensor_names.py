@@ -112,7 +112,7 @@ def markdown() -> str:
             f"Of torch {VERSION}: `jaxnets.ops` has {len(names)} of {len(documented())}",
             "documented functions of `torch`, `torch.Tensor`, `torch.linalg`, `torch.fft` and `torch.special`,",
             "in-place twins aside. `python -m parity --only op_db/torch.` compares",
-            f"{len(FUNCTIONS)} of them, variants counted, on {len(samples())} samples of torch's own database.",
+            f"{len(FUNCTIONS)} functions and variants on {len(samples())} samples of torch's own database.",
             "",
             "## Not here",
             "",
