@@ -13,38 +13,36 @@ from jaxnets.convert import from_torch, to_source
 from parity import assert_parity
 
 
-def proven(module, args=(), kwargs=None, *, others=(), double=True, train=True, grad=True, quick=False):
-    """The converted module, and its source.
+def proven(module, args=(), kwargs=None, *, others=(), train=True, grad=True, double=False):
+    """The converted module and its source, after everything about them has been compared with torch.
 
     Args:
-        module: torch's; in the mode that the converted one starts in.
+        module: torch's.
         args, kwargs: the example.
         others: further positional arguments, such as those of another batch.
-        double: whether float64 is looked at, too.
-        train: whether training mode is.
+        train: whether training mode is compared.
         grad: whether gradients are.
-        quick: whether only numbers of the example in evaluation are looked at.
+        double: whether float64 is.
     """
     args = args if isinstance(args, tuple) else (args,)
     before = _snapshot(module)
     source = to_source(module, args, kwargs)
     model = from_torch(module, args, kwargs)
     assert to_source(module, args, kwargs) == source
-    _assert_same(before, _snapshot(module))
-    assert_parity(module, model, args, kwargs, grad=grad, train=False)
-    if not quick:
+    _assert_untouched(before, _snapshot(module))
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        assert_parity(module, model, args, kwargs, grad=grad, jit=True)
         if train:
             assert_parity(module, model, args, kwargs, grad=grad, train=True, jit=True)
-        assert_parity(module, model, args, kwargs, grad=False, train=False, jit=True)
         for other in others:
-            assert_parity(module, model, other, kwargs, grad=False, train=False)
-        _alone(module, model, source, args, kwargs)
+            assert_parity(module, model, other, kwargs, grad=False)
         if double:
-            _in_double(module, args, kwargs, train, grad)
+            _assert_double(module, args, kwargs, train)
+    _assert_alone(module, source)
     return model, source
 
 
-def _in_double(module, args, kwargs, train, grad):
+def _assert_double(module, args, kwargs, train):
     def wide(x):
         return x.double() if isinstance(x, torch.Tensor) and x.dtype == torch.float32 else x
 
@@ -52,31 +50,26 @@ def _in_double(module, args, kwargs, train, grad):
     args, kwargs = torch.utils._pytree.tree_map(wide, (args, dict(kwargs or {})))
     with jax.enable_x64(True):
         model = from_torch(wider, args, kwargs)
-    assert_parity(wider, model, args, kwargs, grad=grad, train=train, jit=True)
+    assert_parity(wider, model, args, kwargs, train=train, jit=True)
 
 
-def _alone(module, model, source, args, kwargs):
-    """The source runs by itself, takes torch's state and gives it back, and runs under `nnx.jit`."""
+def _assert_alone(module, source):
+    """The source runs by itself, takes torch's state and gives it back, and has both modes."""
     names = {"__name__": "alone"}
     exec(compile(source, "alone.py", "exec"), names)
-    made = [x for n, x in names.items() if getattr(x, "__module__", None) == "alone" or n == "build"]
-    build = names.get("build") or names.get(type(module).__name__) or made[-1]
-    alone = build(rngs=nnx.Rngs(0)) if _takes_rngs(build) else build()
+    build = names.get("build") or [x for x in names.values() if getattr(x, "__module__", None) == "alone"][-1]
+    takes_rngs = (
+        "rngs" in inspect.signature(vars(build).get("__init__", build) if inspect.isclass(build) else build).parameters
+    )
+    alone = build(rngs=nnx.Rngs(0)) if takes_rngs else build()
     state = module.state_dict()
     jaxnets.load_state_dict(alone, state)
     back = jaxnets.state_dict(alone)
     assert list(back) == list(state)
     for name, x in state.items():
         np.testing.assert_array_equal(np.asarray(back[name], np.float64), x.double().numpy(), name)
-    for mode in ("eval", "train"):
-        getattr(model, mode)()
-        graph, rest = nnx.split(model)
-        getattr(model, mode)()
-    del graph, rest
-
-
-def _takes_rngs(build):
-    return "rngs" in inspect.signature(build.__init__ if inspect.isclass(build) else build).parameters
+    alone.eval()
+    alone.train()
 
 
 def _snapshot(module):
@@ -90,7 +83,7 @@ def _snapshot(module):
     )
 
 
-def _assert_same(before, after):
+def _assert_untouched(before, after):
     assert before[1:] == after[1:]
     assert list(before[0]) == list(after[0])
     assert [n for n, x in before[0].items() if not torch.allclose(x, after[0][n], 0, 0, equal_nan=True)] == []
