@@ -154,12 +154,17 @@ def _dtype(info: Any, dtype: torch.dtype) -> torch.dtype:
     return next(known for known in (dtype, *others) if known in info.dtypes)
 
 
+def _fails(info: Any, sample: Any) -> bool:
+    """Whether torch's own second derivative of a sample raises an error: of layer norm with a bias and no weight."""
+    return info.name == "native_layer_norm" and sample.args[1] is None and sample.args[2] is not None
+
+
 @cache
 def _made(function: str, dtype: torch.dtype) -> tuple[Any, ...]:
     info = FUNCTIONS[function]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        made = list(info.sample_inputs("cpu", _dtype(info, dtype), requires_grad=False))
+        made = [x for x in info.sample_inputs("cpu", _dtype(info, dtype), requires_grad=False) if not _fails(info, x)]
     return tuple(made[i * len(made) // AT_MOST] for i in range(AT_MOST)) if len(made) > AT_MOST else tuple(made)
 
 

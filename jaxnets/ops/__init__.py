@@ -8,6 +8,7 @@ Python included. What `torch.nn.functional` holds is in `jaxnets.functional`; AT
 from jaxnets.ops import fft, linalg, special
 from jaxnets.ops.aten import *
 from jaxnets.ops.aten_backward import *
+from jaxnets.ops.aten_images import *
 from jaxnets.ops.binary import *
 from jaxnets.ops.comparison import *
 from jaxnets.ops.complexes import *

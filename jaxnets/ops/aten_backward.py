@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jaxnets.functional as F
 from jaxnets import check
 from jaxnets.functional.precision import wide
-from jaxnets.ops.aten import avg_pool2d, convolution
+from jaxnets.ops.aten_images import avg_pool2d, convolution
 
 __all__ = [
     "_adaptive_avg_pool2d_backward",
