@@ -1,0 +1,141 @@
+"""What cannot be converted is said with the module, the line, and what to do; all of it in one error."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from jaxnets.convert import ConversionError, from_torch, to_source
+
+
+class Decides(nn.Module):
+    def forward(self, x):
+        if x.sum() > 0:  # decides
+            return x
+        return -x
+
+
+class Several(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.inner = nn.Linear(3, 3), Decides()
+
+    def forward(self, x):
+        k = int(x.abs().max().item())  # item
+        y = self.inner(self.linear(x)) * k
+        return y[torch.nonzero(y.sum(0)).squeeze()]  # nonzero
+
+
+def line(cls, mark):
+    lines, start = inspect.getsourcelines(cls)
+    return f"{__file__}:{start + next(i for i, x in enumerate(lines) if x.rstrip().endswith(f'# {mark}'))} in forward"
+
+
+def test_all_refusals_in_one_error():
+    with pytest.raises(ConversionError) as raised:
+        to_source(Several(), (torch.randn(2, 3),))
+    title, *reasons = str(raised.value).splitlines()
+    assert title == "Several cannot be converted, 3 reasons:"
+    assert reasons[0] == (
+        f"  item() of an array in the root module, {line(Several, 'item')}: "
+        "keep it an array, or pass the number as an argument"
+    )
+    assert reasons[1] == (
+        f"  a decision by the numbers of an array in module 'inner', {line(Decides, 'decides')}: "
+        "choose with torch.where, or decide outside of it"
+    )
+    assert reasons[2].startswith("  aten.nonzero.default, which depends on the numbers of arrays, in the root module, ")
+    assert line(Several, "nonzero") in reasons[2]
+
+
+def net(forward, **attributes):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            for name, x in attributes.items():
+                setattr(self, name, x)
+
+    Net.forward = forward
+    return Net()
+
+
+def endless(self, x):
+    while x.norm() < 100:
+        x = x * 2
+    return x
+
+
+def stateful(self, x):
+    output, self.h = self.gru(x, self.h)
+    return output
+
+
+def counting(self, x):
+    self.n += 1
+    return x * self.n
+
+
+def pointer(self, x):
+    place = int(self.place)
+    self.place += 1
+    return x[:, place]
+
+
+def growing(self, x):
+    self.place = torch.cat([self.place, x.sum()[None]])
+    return self.place
+
+
+def wrong_size(self, x):
+    return x @ torch.ones(4, 4)
+
+
+REFUSED = {
+    "loop": (net(endless), "a decision by the numbers of an array in the root module"),
+    "numpy": (net(lambda self, x: torch.from_numpy(np.sin(x.numpy()))), r"numpy\(\) of an array in the root module"),
+    "tolist": (net(lambda self, x: torch.tensor(x.tolist())), r"\(\) of an array in the root module"),
+    "parameter": (
+        net(lambda self, x: x * self.p.item(), p=nn.Parameter(torch.ones(()))),
+        r"item\(\) of an array in the root module",
+    ),
+    "plain list": (
+        net(lambda self, x: self.layers[0](x), layers=[nn.Linear(3, 3)]),
+        r"a parameter of shape \(3, 3\) that the module does not hold in .*: register it, or the layer that has it",
+    ),
+    "state": (
+        net(stateful, gru=nn.GRU(3, 3), h=None),
+        "depends on earlier calls, by the attribute 'h', .*: make it a buffer",
+    ),
+    "counter": (net(counting, n=0), "depends on earlier calls, by the attribute 'n', .*: make it a buffer"),
+    "buffer as a number": (
+        net(pointer, place=nn.Buffer(torch.tensor(0))),
+        "a number that is read of the buffer 'place', which forward changes, .*: keep it an array",
+    ),
+    "growing buffer": (
+        net(growing, place=nn.Buffer(torch.zeros(0))),
+        "a value of another shape or dtype for the buffer 'place' in the root module: keep its shape and dtype",
+    ),
+    "attribute": (
+        net(lambda self, x: self.rngs(x), rngs=nn.Linear(3, 3)),
+        "an attribute named 'rngs', which is Flax's own",
+    ),
+    "argument": (net(lambda self, F: F), "an argument of forward named 'F', which the source needs for something else"),
+    "example": (net(wrong_size), "RuntimeError: .*: give example inputs with which the torch module itself runs"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusal(name):
+    module, message = REFUSED[name]
+    before = {key: dict(vars(part)) for key, part in module.named_modules()}
+    with pytest.raises(ConversionError, match=message) as raised:
+        from_torch(module, (torch.randn(2, 3) if name != "state" else torch.randn(2, 1, 3),))
+    assert str(raised.value).startswith("Net cannot be converted, ")
+    assert {key: dict(vars(part)) for key, part in module.named_modules()} == before
+
+
+def test_what_is_no_module():
+    with pytest.raises(TypeError, match=r"module: expected a torch\.nn\.Module, got function"):
+        to_source(torch.nn.functional.relu, (torch.ones(3),))
