@@ -52,6 +52,9 @@ BATCH = 1009
 PLUMBING = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}", "<@")
 """Files whose frames are not the user's code."""
 
+TORCHS = ("_computed", "function", "operator")
+"""Methods of the recorder in which torch's own functions are called: what they raise is not ours."""
+
 AUTOGRAD = torch.autograd.function.__file__
 
 
@@ -311,7 +314,8 @@ class Recorder:
             if not self.refusals:
                 raise ConversionError(f"{type(self.module).__name__} cannot be converted: {error}") from None
         except Exception as error:
-            own = Path(traceback.extract_tb(error.__traceback__)[-1].filename).is_relative_to(Path(__file__).parent)
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            own = Path(last.filename).is_relative_to(Path(__file__).parent) and last.name not in TORCHS
             if own and not self.refusals:
                 raise
             if not self.refusals:
@@ -561,6 +565,11 @@ class Recorder:
                 return func(*args, **kwargs)
         if name in SIZES:
             return self._sizes(name, args, kwargs, func(*args, **kwargs))
+        if name in COMPARISONS:
+            if any(isinstance(x, FakeTensor) for x in args):
+                return self._made_up(name)
+            with unset_fake_temporarily(), self.hiding():
+                return func(*args, **kwargs)
         if name in READS:
             return self._read(name, func, args, kwargs)
         if name in SETTERS:
@@ -677,17 +686,12 @@ class Recorder:
                 raise error from None
 
     def _by_example(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        ones: dict[int, torch.Tensor] = {}
-
-        def one(x: Any) -> Any:
-            return ones.setdefault(id(x), torch.ones(x.shape, dtype=x.dtype)) if isinstance(x, torch.Tensor) else x
-
+        """What a function gives for ones, if it gives as much for zeros."""
         with unset_fake_temporarily(), torch.random.fork_rng(devices=[]):
-            output = func(*_map_objects(one, args), **_map_objects(one, kwargs))
-            made = [x for x in _leaves(output) if isinstance(x, torch.Tensor)]
-            if any(shares_memory(x, y) or y._version for x in made for y in ones.values()):
-                raise Unknown("a view of what depends on numbers")
-        return _map_objects(lambda x: torch.empty_like(x, device="cpu") if isinstance(x, torch.Tensor) else x, output)
+            output = _filled_call(func, args, kwargs, 1)
+            if [x.shape for x in _leaves(output)] != [x.shape for x in _leaves(_filled_call(func, args, kwargs, 0))]:
+                raise Unknown("a size that depends on numbers")
+        return _map_objects(lambda x: torch.empty_like(x, device="cpu"), output)
 
     def _tracked(self, op: Op, output: Any, norm: Mapping[str, Any]) -> Any:
         """A normalisation that moves its running statistics towards those of the batch."""
@@ -817,9 +821,10 @@ class Recorder:
         elif compare(*plain) != compare(*real):
             raise Unknown("what the code does depends on the size of the batch")
 
-    def refuse(self, what: str, remedy: str) -> None:
+    def refuse(self, what: str, remedy: str, place: Place | None = None) -> None:
         """Notes what cannot be converted; the module runs on, to find the rest."""
-        self.refusals.append(Refusal(what, self.scope.path, str(self._place(sys._getframe(1)) or ""), remedy))
+        place = place or self._place(sys._getframe(1))
+        self.refusals.append(Refusal(what, self.scope.path, str(place or ""), remedy))
 
     # -- the user's code ---------------------------------------------------------------------------------------------
 
@@ -892,6 +897,9 @@ FROM_NUMPY = {"from_numpy", "as_tensor", "asarray", "frombuffer"}
 MADE_UP = {"item": 1, "__bool__": False, "__int__": 1, "__float__": 1.0, "__index__": 1, "is_nonzero": False}
 """What stands for numbers that are not there."""
 
+COMPARISONS = {"allclose", "equal"}
+"""Comparisons of two arrays whose outcome is Python's."""
+
 METHODS = {"torch.Tensor.polygamma", "torch.Tensor.where"}
 """Methods whose arguments come in another order than those of the functions of their names."""
 
@@ -916,6 +924,22 @@ UNSEEN = {
     "aten._assert_scalar",
 }
 """Operators that compute nothing."""
+
+
+def _filled_call(func: Callable[..., Any], args: Any, kwargs: Any, number: int) -> Any:
+    """What a function gives for arrays of one number; of no use if it is no array, or a view."""
+    given: dict[int, torch.Tensor] = {}
+
+    def filled(x: Any) -> Any:
+        if not isinstance(x, torch.Tensor):
+            return x
+        return given.setdefault(id(x), torch.full(tuple(x.shape), number, dtype=x.dtype))
+
+    output = func(*_map_objects(filled, args), **_map_objects(filled, kwargs))
+    for x in _leaves(output):
+        if not isinstance(x, torch.Tensor) or any(shares_memory(x, y) or y._version for y in given.values()):
+            raise Unknown("what depends on numbers")
+    return output
 
 
 def _known_index(args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -981,6 +1005,8 @@ def _opened(tree: Any) -> Any:
     if isinstance(tree, tuple | list) and not isinstance(tree, torch.Size):
         items = [_opened(x) for x in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return Opened(type(tree), {f.name: _opened(getattr(tree, f.name)) for f in fields(tree)})
     if isinstance(tree, torch.Tensor | torch.nn.Module | type) or not hasattr(tree, "__dict__") or callable(tree):
         return tree
     held = {name: _opened(x) for name, x in vars(tree).items()}
