@@ -141,7 +141,9 @@ class Aliases:
             return emit("__getitem__", (base, _index(op, part, base)), like)
         if part is not None or short not in (*UNCHANGED, *RESHAPING, *PERMUTING, *NAMES, *OTHERS):
             self._recorder.refuse(
-                f"a view made by {op.name}, of what has been written to since,", "take the view after the write"
+                f"a view made by {op.name}, of what has been written to since,",
+                "take the view after the write",
+                op.place,
             )
             return like
         return emit(op.name, (base, *op.args[1:]), like, op.kwargs)

@@ -129,6 +129,9 @@ def is_known(name: str) -> bool:
 
 def functional_twin(name: str, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """What a writing function would return if it did not write; None for a function that does not."""
+    if isinstance(kwargs.get("out"), torch.Tensor):
+        function = getattr(func, "overloadpacket", func)
+        return function(*args, **{key: x for key, x in kwargs.items() if key != "out"})
     short = name.rpartition(".")[2]
     short = SPECIAL_METHODS.get(short, short)
     if not (short.endswith("_") and not short.endswith("__")) and short not in FILLS:
@@ -156,7 +159,10 @@ def tracking(name: str, args: Any, kwargs: Mapping[str, Any]) -> Mapping[str, An
         return None
     short, switch = NORMS[name]
     signature = inspect.signature(getattr(functional, short, None) or getattr(ops, short))
-    bound = signature.bind(*args, **{k: x for k, x in kwargs.items() if k in signature.parameters})
+    try:
+        bound = signature.bind(*args, **{k: x for k, x in kwargs.items() if k in signature.parameters})
+    except TypeError:  # the form without statistics
+        return None
     bound.apply_defaults()
     named = bound.arguments
     return named if named[switch] and named["running_mean"] is not None else None
