@@ -2,6 +2,7 @@
 
 import inspect
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import torch
 
@@ -58,3 +59,15 @@ def test_arguments_have_torchs_names():
             continue  # of most functions torch tells nothing
         left = {n for n, p in told.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} - PLACES
         assert left <= set(inspect.signature(function).parameters), (name, left)
+
+
+def test_functions_of_a_table_are_in_a_table_of_the_reference():
+    """The reference is built from definitions, of which these have none of their own."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "ops.md").read_text().splitlines()
+    made = {
+        f"| `{name}` | {function.__doc__.replace(chr(124), chr(92) + chr(124))} |"
+        for module in (ops.unary, ops.special)
+        for name, function in vars(module).items()
+        if inspect.isfunction(function) and function.__code__.co_name == "function" and name in module.__all__
+    }
+    assert not made - set(page)
