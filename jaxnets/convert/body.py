@@ -17,6 +17,7 @@ import torch
 from jaxnets.convert import expressions as e
 from jaxnets.convert import operators
 from jaxnets.convert.capture import BATCH
+from jaxnets.convert.errors import ConversionError
 from jaxnets.convert.sizes import Axis, Size
 from jaxnets.convert.trace import (
     Call,
@@ -240,7 +241,11 @@ class Body:
             return e.subscript(self.around.member(self.call.path, value.path), ...)
         if value.data is not None:
             return self.around.constant(self.call.path, value)
-        raise KeyError(f"a value from outside of {self.call.path!r}")
+        where = f"module {self.call.path!r}" if self.call.path else "the root module"
+        raise ConversionError(
+            f"an array of shape {value.shape} in {where}: it comes from code that is not seen, such as "
+            "torch.autograd.grad; write this part of the module in Flax"
+        )
 
     def _mode(self, choice: ModeChoice) -> e.Expr:
         self.method.uses_mode = True

@@ -49,7 +49,7 @@ __all__ = ["BATCH", "Trace", "capture"]
 BATCH = 1009
 """The size that a batch has while a module is looked at: a prime, so that its multiples are known for what they are."""
 
-PLUMBING = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}", "<@")
+PLUMBING = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}", "<@", inspect.__file__)
 """Files whose frames are not the user's code."""
 
 TORCHS = ("_computed", "function", "operator")
@@ -200,7 +200,13 @@ def _copy(module: torch.nn.Module) -> torch.nn.Module:
         for x in _leaves(vars(part)):
             if isinstance(x, torch.Tensor) and not x.is_leaf:  # computed in an earlier call
                 memo[id(x)] = x.detach().clone()
-    copied = copy.deepcopy(module, memo)
+    try:
+        copied = copy.deepcopy(module, memo)
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        name = type(module).__name__
+        raise ConversionError(
+            f"{name} cannot be converted: copy.deepcopy of it says: {error}; take the attribute away that holds this"
+        ) from error
     for part in copied.modules():
         _rebind(vars(part), memo)
     return copied
@@ -434,6 +440,11 @@ class Recorder:
         self._note_names(frame)
         call = Call(path, module, leaf, self.tree(args), self.tree(kwargs), training=module.training)
         call.grad, call.place = torch.is_grad_enabled(), self._place(frame)
+        if leaf and module.training != self.module.training and _has_modes(module):
+            self.refuse(
+                f"{type(module).__name__} {path!r}, which is set to another mode than the module that it is in,",
+                "leave train() and eval() as torch has them, and set the converted layer's mode where you train",
+            )
         call.parent = self.stack[-1] if self.stack else None
         if call.parent:
             call.parent.body.append(call)
@@ -558,8 +569,10 @@ class Recorder:
         """The user's code calls a function of torch's, or an operator."""
         name = function_name(func)
         if self._hidden:  # torch's own checks
-            unknown = name in MADE_UP and isinstance(args[0], FakeTensor)
-            return MADE_UP[name] if unknown else func(*args, **kwargs)
+            if name in ("__bool__", "__int__", "__index__") and not isinstance(args[0], FakeTensor):
+                with unset_fake_temporarily():
+                    return func(*args, **kwargs)
+            return MADE_UP[name] if name in MADE_UP else func(*args, **kwargs)
         if name in FROM_NUMPY and not any(isinstance(x, torch.Tensor) for x in _leaves((args, kwargs))):
             with unset_fake_temporarily(), self.hiding():
                 return func(*args, **kwargs)
@@ -953,6 +966,19 @@ def _known_index(args: tuple[Any, ...]) -> tuple[Any, ...]:
         return 0 if is_number else x
 
     return array, tuple(map(known, index)) if isinstance(index, tuple) else known(index), *rest
+
+
+def _has_modes(layer: torch.nn.Module) -> bool:
+    """Whether a layer computes something else in training."""
+    norms, drops = torch.nn.modules.batchnorm._NormBase, torch.nn.modules.dropout._DropoutNd
+    for part in layer.modules():
+        if isinstance(part, norms) and part.track_running_stats:
+            return True
+        if (isinstance(part, drops) and part.p) or isinstance(part, torch.nn.RReLU):
+            return True
+        if isinstance(part, torch.nn.RNNBase | torch.nn.MultiheadAttention) and part.dropout:
+            return True
+    return False
 
 
 def _is_among(tree: Any, tensors: Sequence[torch.Tensor]) -> bool:

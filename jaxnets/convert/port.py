@@ -11,7 +11,7 @@ from flax import nnx
 
 from jaxnets.convert.assemble import Assembler
 from jaxnets.convert.capture import BATCH, Trace, capture
-from jaxnets.convert.errors import ConversionError, refuse
+from jaxnets.convert.errors import ConversionError, Refusal, refuse
 from jaxnets.convert.general import holds
 from jaxnets.nn.utils.skip_init import unfilled_rngs
 from jaxnets.state import load_state_dict
@@ -82,6 +82,7 @@ def run(source: str, name: str) -> ModuleType:
 def _assembled(module: Any, args: Any, kwargs: Any, dynamic_batch: bool) -> Assembler:
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
+    refuse([x for path, part in module.named_modules() if (x := _wrapper(path, part))], type(module).__name__)
     args = (args,) if isinstance(args, torch.Tensor) else tuple(args)
     kwargs = dict(kwargs or {})
     if not args and not kwargs and _needs_no_inputs(module):
@@ -90,6 +91,17 @@ def _assembled(module: Any, args: Any, kwargs: Any, dynamic_batch: bool) -> Asse
     refuse([*training.refusals, *evaluation.refusals], type(module).__name__)
     checks = training.decides or evaluation.decides or not dynamic
     return Assembler(module, training.root, evaluation.root, checks_shapes=checks, dynamic=dynamic)
+
+
+def _wrapper(path: str, module: torch.nn.Module) -> Refusal | None:
+    """What is said of a module that only wraps another one."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return Refusal("a scripted or traced module", path, "", "convert the module that it was made of")
+    if type(module).__name__ == "OptimizedModule":
+        return Refusal("a module made by torch.compile", path, "", "convert its attribute _orig_mod")
+    if isinstance(module, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        return Refusal(type(module).__name__, path, "", "convert its attribute module")
+    return None
 
 
 def _needs_no_inputs(module: torch.nn.Module) -> bool:

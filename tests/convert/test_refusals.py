@@ -1,6 +1,7 @@
 """What cannot be converted is said with the module, the line, and what to do; all of it in one error."""
 
 import inspect
+import threading
 
 import numpy as np
 import pytest
@@ -88,6 +89,16 @@ def growing(self, x):
     return self.place
 
 
+def frozen(self, x):
+    self.drop.eval()
+    return self.drop(x)
+
+
+def differentiates(self, x):
+    x = x.detach().requires_grad_(True)
+    return torch.autograd.grad(self.linear(x).pow(2).sum(), x, create_graph=True)[0]
+
+
 def wrong_size(self, x):
     return x @ torch.ones(4, 4)
 
@@ -122,6 +133,19 @@ REFUSED = {
         "an attribute named 'rngs', which is Flax's own",
     ),
     "argument": (net(lambda self, F: F), "an argument of forward named 'F', which the source needs for something else"),
+    "mode": (
+        net(frozen, drop=nn.Dropout()),
+        "Dropout 'drop', which is set to another mode than the module that it is in",
+    ),
+    "copy": (
+        net(lambda self, x: x, lock=threading.Lock()),
+        r"copy\.deepcopy of it says: cannot pickle '_thread\.lock' object",
+    ),
+    "wrapper": (
+        net(lambda self, x: x, m=nn.DataParallel(nn.ReLU())),
+        "DataParallel in module 'm': convert its attribute module",
+    ),
+    "no arguments": (net(lambda self, x, y: x), "TypeError: missing a required argument: 'y', .*: give example inputs"),
     "example": (net(wrong_size), "RuntimeError: .*: give example inputs with which the torch module itself runs"),
 }
 
@@ -132,8 +156,15 @@ def test_refusal(name):
     before = {key: dict(vars(part)) for key, part in module.named_modules()}
     with pytest.raises(ConversionError, match=message) as raised:
         from_torch(module, (torch.randn(2, 3) if name != "state" else torch.randn(2, 1, 3),))
-    assert str(raised.value).startswith("Net cannot be converted, ")
+    assert str(raised.value).startswith("Net cannot be converted")
     assert {key: dict(vars(part)) for key, part in module.named_modules()} == before
+
+
+def test_arrays_from_code_that_is_not_seen():
+    with pytest.raises(
+        ConversionError, match=r"in the root module: it comes from code that is not seen, such as torch\."
+    ):
+        to_source(net(differentiates, linear=nn.Linear(3, 1)), (torch.randn(2, 3),))
 
 
 def test_what_is_no_module():
