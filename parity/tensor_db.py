@@ -77,8 +77,8 @@ NOT_COMPARED: Mapping[str, str] = MappingProxyType(
 )
 """Functions of `jaxnets.ops` whose samples are not run, with the reason; variants have a word behind the name."""
 
-DOUBLE = ("float_power", "linalg.cond", "bincount")
-"""Computed in float64 by torch whatever the input is: compared where JAX has it."""
+DOUBLE = ("float_power", "bincount", "softmax with_dtype", "log_softmax with_dtype")
+"""In float64 whatever the input is: compared where JAX has it."""
 
 KNOWN = (
     "argwhere",
@@ -144,7 +144,7 @@ class TensorSample:
         """The dtypes that torch names for the function; of a function of integers alone one stands for them."""
         info = FUNCTIONS[self.function]
         found = tuple(name for name, (_, dtype) in DTYPES.items() if dtype in info.dtypes) or ("f32",)
-        return ("f64",) if info.name in DOUBLE else found
+        return ("f64",) if self.function in DOUBLE else found
 
 
 def _dtype(info: Any, dtype: torch.dtype) -> torch.dtype:

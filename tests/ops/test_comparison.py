@@ -51,7 +51,7 @@ def test_numbers():
 
 
 def test_conversion():
-    x = jnp.array([1.5, -2.5])
+    x = jnp.array([1.5, -2.5], jnp.float32)
     assert ops.to(x, jnp.int32).tolist() == [1, -2]
     assert ops.to(x, jnp.ones(1, jnp.float16)).dtype == ops.type_as(x, jnp.ones(1, jnp.float16)).dtype == jnp.float16
     assert ops.to(x).dtype == jnp.float32
@@ -62,8 +62,8 @@ def test_conversion():
 
 def test_refusals():
     with pytest.raises(TypeError, match="input is float32 but other is float16"):
-        ops.isclose(jnp.ones(1), jnp.ones(1, jnp.float16))
+        ops.isclose(jnp.ones(1, jnp.float32), jnp.ones(1, jnp.float16))
     with pytest.raises(TypeError, match="input: expected a boolean or integer dtype, got float32"):
-        ops.bitwise_and(jnp.ones(1), jnp.ones(1))
+        ops.bitwise_and(jnp.ones(1, jnp.float32), jnp.ones(1, jnp.float32))
     with pytest.raises(TypeError, match="input, other: expected both or neither, got one of them"):
         ops.where(jnp.ones(1, bool), jnp.ones(1))

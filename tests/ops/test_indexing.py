@@ -90,7 +90,7 @@ def test_shapes_that_depend_on_numbers(name, args, words):
 def test_what_is_known_under_jit():
     x, mask = to_jax(X), to_jax(MASK)
     same(jax.jit(lambda x, m: ops.masked_scatter(x, m, x + 1))(x, mask), X.masked_scatter(MASK, X + 1))
-    same(jax.jit(lambda x, m: ops.index_put(x, [m], jnp.array(1.0)))(x, mask), X.masked_fill(MASK, 1.0))
+    same(jax.jit(lambda x, m: ops.index_put(x, [m], jnp.array(1.0, x.dtype)))(x, mask), X.masked_fill(MASK, 1.0))
     counts = jnp.array([1, 2, 0])
     found = jax.jit(lambda x, n: ops.repeat_interleave(x, n, 0, output_size=3))(x, counts)
     same(found, torch.repeat_interleave(X, torch.tensor([1, 2, 0]), 0))

@@ -101,7 +101,7 @@ def test_products():
         ("baddbmm", (A, A, A)),
     ):
         agrees(name, *args, grad=name != "corrcoef", **LOOSE)
-    nan = jnp.full((5, 4), jnp.nan)
+    nan = jnp.full((5, 4), jnp.nan, jnp.float32)
     same(ops.addmm(nan, to_jax(x), to_jax(y), beta=0), x @ y)  # not even NaN is left
 
 
@@ -121,7 +121,7 @@ def test_refusals():
     with pytest.raises(ValueError, match=r"A: expected square matrices \(\*, N, N\), got shape \(5, 3\)"):
         ops.linalg.inv(to_jax(TALL))
     with pytest.raises(TypeError, match="input is float32 but mat2 is float16"):
-        ops.mm(jnp.ones((2, 2)), jnp.ones((2, 2), jnp.float16))
+        ops.mm(jnp.ones((2, 2), jnp.float32), jnp.ones((2, 2), jnp.float16))
     with pytest.raises(ValueError, match=r"equation: 'ij,jk' does not fit operands of shapes \(2, 3\), \(2, 3\)"):
         ops.einsum("ij,jk", jnp.ones((2, 3)), jnp.ones((2, 3)))
     with pytest.raises(TypeError, match="input: expected float32, float64 or complex numbers, got float16"):
