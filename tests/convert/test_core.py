@@ -9,7 +9,8 @@ import torch
 
 from jaxnets.convert import ConversionError
 from tests.convert.calls import check, converted, prepared
-from tests.ops.test_core import CALLS, CORE, PACKETS, SHAPES
+from tests.ops.operators import CORE_OVERLOADS
+from tests.ops.test_core import CALLS, SHAPES
 
 REFUSED = {
     "_local_scalar_dense.default": "numbers of arrays",
@@ -33,7 +34,7 @@ def _split(call):
 
 def _packet(name):
     base, _, overload = name.partition(".")
-    function = getattr(PACKETS[base], overload)
+    function = getattr(getattr(torch.ops.aten, base), overload)
     return functools.partial(_with_out, function) if overload == "out" else function
 
 
@@ -65,6 +66,7 @@ def test_in_double_precision(name):
         check(_packet(name), _doubled(args), {key: _doubled(x) for key, x in kwargs.items()})
 
 
+@pytest.mark.filterwarnings("ignore:This overload of")
 @pytest.mark.parametrize("name", PUBLIC)
 def test_by_torchs_name(name):
     """As a function of `torch` and as a method, where these take the same arguments."""
@@ -117,6 +119,17 @@ def test_drawn(name):
     assert math.prod(shape) == 0 or (first != second).any()
 
 
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_embedding_bag(mode):
+    """The bags; what torch gives besides is for its backward pass."""
+    table, indices, offsets = CALLS["embedding.default"][0][0], torch.tensor([0, 2, 1, 0, 3]), torch.tensor([0, 2])
+    check(lambda *arrays: torch.ops.aten._embedding_bag(*arrays, False, mode)[0], (table, indices, offsets))
+
+
+def test_resize_is_refused():
+    with pytest.raises(ConversionError, match="resize_"):
+        check(lambda x: (x * 1).resize_(2, 3), (torch.arange(12.0),))
+
+
 def test_every_core_operator_is_here():
-    covered = set(CALLS) | set(SHAPES) | {"_embedding_bag.default"}
-    assert set(CORE) == covered
+    assert set(CORE_OVERLOADS) == set(CALLS) | set(SHAPES) | {"_embedding_bag.default", "resize_.default"}
