@@ -43,6 +43,7 @@ def test_eigh_reads_one_triangle(uplo):
 def test_eig():
     values, vectors = ops.linalg.eig(to_jax(A))
     close(to_jax(A).astype(jnp.complex64) @ vectors, vectors * values[:, None, :])
+    close(np.sort_complex(ops.linalg.eigvals(to_jax(A))), np.sort_complex(torch.linalg.eigvals(A).numpy()))
 
 
 def test_qr():
@@ -71,7 +72,7 @@ def test_solve():
     agrees("linalg.solve", GRAM, torch.randn(2, 4, 3, generator=_random), grad=True, **LOOSE)
     agrees("linalg.solve", GRAM, torch.randn(2, 4, generator=_random), **LOOSE)
     agrees("linalg.solve", GRAM, torch.randn(2, 3, 4, generator=_random), left=False, **LOOSE)
-    solution = ops.linalg.lstsq(to_jax(TALL), jnp.arange(10.0).reshape(5, 2)).solution
+    solution = ops.linalg.lstsq(to_jax(TALL), jnp.arange(10, dtype=jnp.float32).reshape(5, 2)).solution
     close(solution, torch.linalg.lstsq(TALL, torch.arange(10.0).reshape(5, 2)).solution)
 
 
