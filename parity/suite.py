@@ -261,7 +261,8 @@ def _refusal(pair: Pair) -> Row:
     except TorchError:  # torch refuses in its constructor
         state = {}
     try:
-        JaxSide(pair.jax(state), pair.args, pair.kwargs, True).run(False, (), jit=False)
+        with jax.enable_x64(True):  # or a dtype that is refused would be narrowed to one that is not
+            JaxSide(pair.jax(state), pair.args, pair.kwargs, True).run(False, (), jit=False)
     except (TypeError, ValueError, IndexError) as error:
         told = ":" in str(error)
         return Row("refusal", "", ok=told, note="" if told else f"unclear words: {error}")
