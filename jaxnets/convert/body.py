@@ -491,7 +491,7 @@ def _default_name(item: Item) -> str:
     if isinstance(item, Call):
         name = item.path.rpartition(".")[2]
         return name if not name.isdigit() else "x"
-    short = item.name.rpartition(".")[2].strip("_")
+    short = item.name.rpartition(".")[2].strip("_").removesuffix("_with_statistics")
     if short == "pack_padded_sequence":
         return "packed"
     return {"getitem": "part", "setitem": "x"}.get(short, short)

@@ -2,14 +2,17 @@
 
 import warnings
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
+import jaxnets
 from jaxnets.convert import ConversionError
-from tests.convert.calls import check
+from tests.convert.calls import check, equal
 
 _random = torch.Generator().manual_seed(0)
 
@@ -458,6 +461,40 @@ DERIVED = {
 def test_calls(name):
     function, *arrays = CALLS[name]
     check(function, arrays, gradient=name in DERIVED)
+
+
+class _Norm(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(real(3))
+        self.register_buffer("running_mean", real(3))
+        self.register_buffer("running_var", real(3).abs())
+
+    def forward(self, x):
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, None, self.training, 0.2)
+
+
+class _Normed(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = _Norm()
+        self.layers = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1), torch.nn.BatchNorm2d(2), torch.nn.ReLU())
+
+    def forward(self, x):
+        x = self.norm(x)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.layers(x)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_norms_of_the_users_own_and_layers_under_autocast(training):
+    module = _Normed().train(training)
+    net = jaxnets.from_torch(module, (image,))
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        equal(module(image), net(jnp.asarray(image.numpy())))
+    held = jaxnets.state_dict(net)
+    for name, x in module.state_dict().items():
+        assert np.allclose(held[name], x.numpy(), atol=1e-6 if name.startswith("norm") else 1e-3), name
 
 
 class _Square(torch.autograd.Function):

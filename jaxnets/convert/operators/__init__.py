@@ -268,10 +268,16 @@ def _call(body: "Body", op: Op) -> e.Expr:
     return e.call(name, *map(body.expr, args), **named)
 
 
+PER_AXIS = {"dilation", "output_padding", "padding", "stride"}
+"""Arguments for which one int means the same for each axis."""
+
+
 def _is_default(parameter: inspect.Parameter, value: Any) -> bool:
     if parameter.name in ("inplace", "_stacklevel"):
         return True
     default = parameter.default
+    if parameter.name in PER_AXIS and isinstance(value, tuple) and value and all(type(x) is int for x in value):
+        return type(default) is int and set(value) == {default}
     return default is not parameter.empty and type(default) is type(value) and default == value
 
 
