@@ -11,6 +11,7 @@ import inspect
 import logging
 import operator
 import os
+import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from pathlib import Path
 from types import CellType, FrameType, FunctionType
 from typing import Any
 
+import numpy as np
 import torch
 from torch._C._functorch import is_functorch_wrapped_tensor
 from torch._subclasses.fake_tensor import (
@@ -121,8 +123,18 @@ def capture(
 
 
 def _listen(recorder: "Recorder", module: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    states = random.getstate(), np.random.get_state()
     with packing.intercepted(recorder.packed), _quiet(), recorder.listening():
         recorder.run(lambda: module.forward(*args, **kwargs))
+    drawn = [
+        *(["random"] if random.getstate() != states[0] else []),
+        *(["numpy.random"] if str(np.random.get_state()) != str(states[1]) else []),
+    ]
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    for name in drawn:
+        remedy = "draw with torch, whose draws are written, or pass the numbers as arguments"
+        recorder.refusals.append(Refusal(f"random numbers of the Python module {name}", "", "", remedy))
 
 
 def _attributes(module: torch.nn.Module) -> dict[str, Any]:
@@ -299,14 +311,17 @@ class Recorder:
         """Both listeners are on, and every module's forward tells of its calls."""
         modules = dict(self.module.named_modules())
         telling = {path: self._telling(path, module) for path, module in modules.items()}
+        own = {path: vars(module)["forward"] for path, module in modules.items() if "forward" in vars(module)}
         try:
             for path, module in modules.items():
-                vars(module)["forward"] = telling[path]
+                module.__dict__["forward"] = telling[path]
             with self.fake, DispatchListener(self), FunctionListener(self):
                 yield
         finally:
-            for module in modules.values():
-                vars(module).pop("forward", None)
+            for path, module in modules.items():
+                module.__dict__.pop("forward", None)
+                if path in own:
+                    module.__dict__["forward"] = own[path]
 
     def run(self, function: Callable[[], Any]) -> None:
         """Runs what is to be looked at. What goes wrong after something was refused, goes wrong because of that."""
@@ -416,8 +431,9 @@ class Recorder:
                 if new is old or not (isinstance(new, torch.Tensor) or isinstance(old, torch.Tensor)):
                     continue
                 full = f"{path}.{name}" if path else name
-                alike = isinstance(new, torch.Tensor) and isinstance(old, torch.Tensor)
-                if not alike or (new.shape, new.dtype) != (old.shape, old.dtype):
+                if not (isinstance(new, torch.Tensor) and isinstance(old, torch.Tensor)) or (
+                    (new.shape, new.dtype) != (old.shape, old.dtype)
+                ):
                     what = f"a value of another shape or dtype for the buffer {full!r}"
                     self.refuse(what, "keep its shape and dtype, or return the value")
                     continue

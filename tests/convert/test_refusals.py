@@ -1,6 +1,7 @@
 """What cannot be converted is said with the module, the line, and what to do; all of it in one error."""
 
 import inspect
+import random
 import threading
 
 import numpy as np
@@ -89,6 +90,10 @@ def growing(self, x):
     return self.place
 
 
+def drawing(self, x):
+    return x * random.random() if self.training else x
+
+
 def frozen(self, x):
     self.drop.eval()
     return self.drop(x)
@@ -137,6 +142,7 @@ REFUSED = {
         net(frozen, drop=nn.Dropout()),
         "Dropout 'drop', which is set to another mode than the module that it is in",
     ),
+    "random": (net(drawing), "random numbers of the Python module random in the root module: draw with torch"),
     "copy": (
         net(lambda self, x: x, lock=threading.Lock()),
         r"copy\.deepcopy of it says: cannot pickle '_thread\.lock' object",

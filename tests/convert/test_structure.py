@@ -309,6 +309,14 @@ def test_functions_that_hold_a_module_see_its_parameters():
     assert "return F.relu(self.linear(x))" in source
 
 
+def test_a_forward_that_one_module_was_given():
+    module = net(lambda self, x: self.linear(x), linear=nn.Linear(3, 3))
+    module.forward = own = lambda x: module.linear(x) * 2
+    source = to_source(module, normal(2, 3))
+    assert "return self.linear(x) * 2" in source
+    assert module.forward is own
+
+
 def test_hooks():
     def inner():
         return net(lambda self, x: self.linear(x).relu(), linear=nn.Linear(4, 4))
