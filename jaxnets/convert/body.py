@@ -120,6 +120,7 @@ class Body:
         self._before: list[ast.stmt] = []
         self._lists: dict[str, tuple[str, tuple[Any, ...]]] = {}
         self._preferred: dict[str, list[str]] = {}
+        self._stateful: dict[int, tuple[e.Expr, Call]] = {}
         self._producers: dict[Value, Item] = {v: item for item in self.call.body for v in tree_values(item.output)}
         self._live = self._alive()
         self._last_use = {v: i for i, item in enumerate(self.call.body) if item in self._live for v in self._used(item)}
@@ -205,6 +206,25 @@ class Body:
         return e.call("jax.lax.stop_gradient", expr)
 
     def _computed(self, item: Item) -> e.Expr:
+        expr = self._expression(item)
+        if isinstance(item, Call) and _has_state(item):
+            self._stateful[id(expr)] = expr, item
+        return expr
+
+    def _keep_order(self, statements: Sequence[ast.stmt]) -> None:
+        """Calls of one layer that has statistics stay in the order in which they were: else they get a statement."""
+        last: dict[str, int] = {}
+        for node in (node for statement in statements for node in _evaluated(statement)):
+            _, item = self._stateful.get(id(node), (None, None))
+            if item is None:
+                continue
+            place = self.call.body.index(item)
+            if place < last.get(item.path, -1):
+                self._forced |= set(tree_values(item.output))
+                raise Again
+            last[item.path] = place
+
+    def _expression(self, item: Item) -> e.Expr:
         if isinstance(item, Op) and item.name in PACKING:
             return self._packing(item)
         if isinstance(item, Op):
@@ -388,6 +408,7 @@ class Body:
         self._grad, self._now = self.call.grad, len(self.call.body)
         returned = self.expr(self.call.returned)
         statements += [*self._before, ast.Return(returned)]
+        self._keep_order(statements)
         self.method.statements = _Namer(self, statements).named()
         return self.method
 
@@ -480,6 +501,13 @@ class Body:
             self._reach(name, tree)
             self._hold(placeholder, tree)
         return name
+
+
+def _evaluated(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of a statement, nearly in the order in which Python evaluates them."""
+    for child in ast.iter_child_nodes(node):
+        yield from _evaluated(child)
+    yield node
 
 
 def _has_state(call: Call) -> bool:

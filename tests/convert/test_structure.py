@@ -530,6 +530,11 @@ def test_a_module_with_state_that_is_called_twice():
     assert "return self.inner(x) - self.inner(y)" in source
 
 
+def test_the_order_of_calls_that_update_statistics():
+    module = net(lambda self, x, y: torch.rsub(self.norm(x), self.norm(y)), norm=nn.BatchNorm1d(3))
+    proven(module, (normal(4, 3), normal(4, 3) + 1))
+
+
 def test_attributes_that_say_nothing_about_the_next_call():
     def forward(self, x):
         self.last, self.calls = self.linear(x), self.calls + 1
