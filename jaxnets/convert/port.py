@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from flax import nnx
+from torch.nn.parameter import is_lazy
 
 from jaxnets.convert.assemble import Assembler
 from jaxnets.convert.capture import BATCH, Trace, capture
@@ -53,6 +54,7 @@ class Ported(NamedTuple):
 def ported(module: torch.nn.Module, args: Any = (), kwargs: Any = None, *, dynamic_batch: bool = True) -> Ported:
     """The module that the source of a torch module makes, with torch's weights and modes."""
     assembler = _assembled(module, args, kwargs, dynamic_batch)
+    refuse([x for path, part in module.named_modules() if (x := _unbuilt(path, part))], type(module).__name__)
     source = assembler.source()
     entry = assembler.entry()
     build = getattr(run(source, type(module).__name__), entry)
@@ -87,6 +89,7 @@ def _assembled(module: Any, args: Any, kwargs: Any, dynamic_batch: bool) -> Asse
     kwargs = dict(kwargs or {})
     if not args and not kwargs and _needs_no_inputs(module):
         return Assembler(module)
+    refuse([x for path, part in module.named_modules() if (x := _unbuilt(path, part))], type(module).__name__)
     (training, dynamic), (evaluation, _) = _captured(module, args, kwargs, dynamic_batch)
     refuse([*training.refusals, *evaluation.refusals], type(module).__name__)
     checks = training.decides or evaluation.decides or not dynamic
@@ -101,6 +104,15 @@ def _wrapper(path: str, module: torch.nn.Module) -> Refusal | None:
         return Refusal("a module made by torch.compile", path, "", "convert its attribute _orig_mod")
     if isinstance(module, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
         return Refusal(type(module).__name__, path, "", "convert its attribute module")
+    return None
+
+
+def _unbuilt(path: str, module: torch.nn.Module) -> Refusal | None:
+    """What is said of a lazy layer that has seen no input."""
+    held = (*module._parameters.values(), *module._buffers.values())
+    if any(is_lazy(x) for x in held if x is not None):
+        what = f"a {type(module).__name__} without parameters yet"
+        return Refusal(what, path, "", "call the torch module once with the example inputs")
     return None
 
 

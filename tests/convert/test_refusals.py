@@ -142,6 +142,10 @@ REFUSED = {
         net(frozen, drop=nn.Dropout()),
         "Dropout 'drop', which is set to another mode than the module that it is in",
     ),
+    "lazy": (
+        net(lambda self, x: self.lazy(x), lazy=nn.LazyLinear(3)),
+        "a LazyLinear without parameters yet in module 'lazy'",
+    ),
     "random": (net(drawing), "random numbers of the Python module random in the root module: draw with torch"),
     "copy": (
         net(lambda self, x: x, lock=threading.Lock()),
