@@ -136,7 +136,7 @@ def unchanged(name: str, value: Any, converted: Any) -> None:
     """Refuses an argument that is no array and not the one for which a module was converted."""
     if value is not converted and not (type(value) is type(converted) and value == converted):
         raise ValueError(
-            f"{name}: expected {converted!r}, for which this module was converted, got {value!r}; convert it for this one"
+            f"{name}: expected {converted!r}, for which this module was converted, got {value!r}; convert it for this"
         )
 
 
@@ -145,6 +145,6 @@ def shape(name: str, value: Any, expected: tuple[int | None, ...]) -> None:
     if len(value.shape) != len(expected) or any(e not in (None, s) for e, s in zip(expected, value.shape, strict=True)):
         wanted = "(" + ", ".join("any" if size is None else str(size) for size in expected) + ")"
         raise ValueError(
-            f"{name}: expected shape {wanted}, for which this module was converted, got {tuple(value.shape)}; convert it "
-            "with inputs of this shape"
+            f"{name}: expected shape {wanted}, for which this module was converted, got {tuple(value.shape)}; convert "
+            "it with inputs of this shape"
         )

@@ -80,7 +80,7 @@ class Assembler:
         """`self.layers[0].attn`, from the module `scope`."""
         path = self._below(scope, path)
         expr: e.Expr = ast.Name("self")
-        node = self.modules[scope] if scope in self.modules else self.module
+        node: Any = self.modules.get(scope, self.module)
         for name in path.split(".") if path else ():
             names = list(node._modules) if isinstance(node, torch.nn.Module) else []
             if isinstance(node, torch.nn.ParameterList):
@@ -159,10 +159,10 @@ class Assembler:
                         for name, x in call.arguments.items():
                             if name not in names and has_arrays(x):
                                 names.append(name)
-        for pairs in self.calls.get("", []):
-            for call in pairs:
-                if call is not None:
-                    self._open_chains(call)
+        for root_calls in self.calls.get("", []):
+            for root_call in root_calls:
+                if root_call is not None:
+                    self._open_chains(root_call)
         root = self._node("")
         classes = [
             _class(t, _frozen(self.module) if isinstance(root, Own) and t is root.template else ())
@@ -209,7 +209,7 @@ class Assembler:
     def _container(self, path: str, module: torch.nn.Module) -> Any:
         kind = CONTAINERS[type(module)]
         if kind.startswith("Parameter"):
-            items = [(n, _held(x, False)) for n, x in module._parameters.items()]
+            items: list[Any] = [(n, _held(x, False)) for n, x in module._parameters.items() if x is not None]
         else:
             items = [(name, self._child(_join(path, name), child)) for name, child in module._modules.items()]
         return Children(kind, tuple(items))
@@ -222,7 +222,8 @@ class Assembler:
 
     def _unify(self, cls: type, level: int) -> None:
         """Writes the class of all modules of one class of the user's, of those that hold others of it that deep."""
-        paths = [p for p, m in self.modules.items() if type(m) is cls and _level(m) == level and not is_stock(m)]
+        of_class: list[Any] = [(p, m) for p, m in self.modules.items() if type(m) is cls]
+        paths = [p for p, m in of_class if _level(m) == level and not is_stock(m)]
         instances = [self._instance(p) for p in paths]
         base = "nnx.Module"
         if issubclass(cls, torch.nn.Sequential | torch.nn.ModuleList | torch.nn.ModuleDict):
@@ -371,12 +372,11 @@ class Assembler:
             )
 
     def _one_method(self, training: Call | None, evaluation: Call | None) -> Method | None:
-        if isinstance((training or evaluation).module, torch.nn.Sequential) and _is_chain(
-            (training or evaluation).module
-        ):
+        call = training or evaluation
+        if call is None or _is_chain(call.module):
             return None
         if training is None or evaluation is None:
-            return self._checked(Body(training or evaluation, self).write(), training or evaluation)
+            return self._checked(Body(call, self).write(), call)
         both = merged(training, evaluation)
         if both is not None:
             return self._checked(Body(both, self).write(), both)
@@ -446,7 +446,9 @@ def _is_free(module: torch.nn.Module) -> bool:
 
 def _level(module: torch.nn.Module) -> int:
     """How deep modules of its own class are nested in a module."""
-    inside = [x for child in module.children() for x in child.modules() if type(x) is type(module)]
+    inside: list[torch.nn.Module] = [
+        x for child in module.children() for x in child.modules() if type(x) is type(module)
+    ]
     return 1 + max(map(_level, inside)) if inside else 0
 
 
@@ -607,9 +609,9 @@ def _constructor(found: Template, frozen: Sequence[str] = ()) -> ast.stmt | None
     if (not body and not names) or (found.children is not None and len(body) == 1):
         return None
     required = [p for p in found.parameters if not p.has_default]
-    optional = [p for p in found.parameters if p.has_default]
-    own = [ast.arg(p.name, _annotation(p)) for p in (*required, *optional)]
-    defaults = [node_expression(p.default) for p in optional]
+    usual = [p for p in found.parameters if p.has_default]
+    own = [ast.arg(p.name, _annotation(p)) for p in (*required, *usual)]
+    defaults = [node_expression(p.default) for p in usual]
     rngs = [ast.arg("rngs", e.dotted("nnx.Rngs"))] if found.needs_rngs else []
     arguments = ast.arguments([], [ast.arg("self"), *own], None, rngs, [None] * len(rngs), None, defaults)
     if found.children and found.base == "nn.Sequential":

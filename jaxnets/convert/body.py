@@ -85,7 +85,7 @@ class Method:
     draws: bool = False
 
 
-class Again(Exception):
+class AgainError(Exception):
     """A value must have a name after all."""
 
 
@@ -107,7 +107,7 @@ class Body:
             try:
                 self._start()
                 return self._written()
-            except Again:
+            except AgainError:
                 continue
 
     def _start(self) -> None:
@@ -196,7 +196,7 @@ class Body:
             raise KeyError(f"{value} is not there yet")
         if self._texts[value] > 1:
             self._forced.add(value)
-            raise Again
+            raise AgainError
         grad, self._grad = self._grad, item.grad
         expr = self._computed(item)
         self._grad = grad
@@ -221,7 +221,7 @@ class Body:
             place = self.call.body.index(item)
             if place < last.get(item.path, -1):
                 self._forced |= set(tree_values(item.output))
-                raise Again
+                raise AgainError
             last[item.path] = place
 
     def _expression(self, item: Item) -> e.Expr:
@@ -353,7 +353,7 @@ class Body:
                 return e.literal(size)
             if self._producers.get(value) in self._live and value not in self._named:
                 self._forced.add(value)
-                raise Again
+                raise AgainError
             return self._measured(size) if self.is_batch(size) else e.literal(size)
         operands = [self.expr(x) for x in size.how.operands]
         if all(isinstance(x, ast.Constant) for x in operands):
@@ -383,7 +383,7 @@ class Body:
         for value, item in self._producers.items():
             if value not in self._named and item in self._live and any(map(self.is_batch, value.shape)):
                 self._forced.add(value)
-                raise Again
+                raise AgainError
         raise KeyError("no array has the batch")
 
     # -- statements --------------------------------------------------------------------------------------------------
@@ -393,7 +393,8 @@ class Body:
             if name in self.call.arguments:
                 self._bind_argument(name, self.call.arguments[name])
         statements: list[ast.stmt] = []
-        for self._now, item in enumerate(self.call.body):
+        for i, item in enumerate(self.call.body):
+            self._now = i
             if item not in self._live or (isinstance(item.output, Value) and item.output not in self._named):
                 continue
             self._grad = item.grad
@@ -419,7 +420,7 @@ class Body:
             made_before = value in self._producers and self.call.body.index(self._producers[value]) < self._now
             if made_before and value not in self._named and self._reads(value, str(written.path)):
                 self._forced.add(value)
-                raise Again
+                raise AgainError
         statements: list[ast.stmt] = []
         for value in late:
             if value.path != written.path or not (value not in self._producers or value in self._forms):
@@ -428,7 +429,7 @@ class Body:
             if isinstance(form, ast.Name):  # it has been read
                 continue
             placeholder = f"{MARK}{len(self._preferred)}"
-            self._preferred[placeholder] = [*value.names.get(self.call, ()), written.path.rpartition(".")[2]]
+            self._preferred[placeholder] = [*value.names.get(self.call, ()), str(written.path).rpartition(".")[2]]
             self._forms[value] = ast.Name(placeholder)
             statements.append(ast.Assign([ast.Name(placeholder)], form))
         return statements

@@ -60,7 +60,7 @@ TORCHS = ("_computed", "function", "operator")
 AUTOGRAD = torch.autograd.function.__file__
 
 
-class Unknown(Exception):
+class UnknownError(Exception):
     """Code asks for what is not there while a module is looked at: numbers, or the size of the batch."""
 
 
@@ -331,7 +331,7 @@ class Recorder:
             operator_of = getattr(error, "func", error)
             remedy = "no array of JAX has a size that depends on numbers; write it with masks, or outside of the module"
             self._refuse_at(error, f"{operator_of}, which depends on the numbers of arrays,", remedy)
-        except Unknown as error:
+        except UnknownError as error:
             if not self.refusals:
                 raise ConversionError(f"{type(self.module).__name__} cannot be converted: {error}") from None
         except Exception as error:
@@ -448,7 +448,7 @@ class Recorder:
     def _count(self) -> None:
         self.length += 1
         if self.longest is not None and self.length > self.longest:
-            raise Unknown("how much the code does depends on the size of the batch")
+            raise UnknownError("how much the code does depends on the size of the batch")
 
     def _begin(self, path: str, module: torch.nn.Module, leaf: bool, args: Any, kwargs: Any) -> Call:
         self._count()
@@ -719,7 +719,7 @@ class Recorder:
         with unset_fake_temporarily(), torch.random.fork_rng(devices=[]):
             output = _filled_call(func, args, kwargs, 1)
             if [x.shape for x in _leaves(output)] != [x.shape for x in _leaves(_filled_call(func, args, kwargs, 0))]:
-                raise Unknown("a size that depends on numbers")
+                raise UnknownError("a size that depends on numbers")
         return _map_objects(lambda x: torch.empty_like(x, device="cpu"), output)
 
     def _tracked(self, op: Op, output: Any, norm: Mapping[str, Any]) -> Any:
@@ -810,7 +810,7 @@ class Recorder:
         again = any(x.place == str(place) for x in self.refusals)
         self.refusals.append(Refusal(what, self.scope.path, str(place or ""), remedy))
         if again or name not in MADE_UP:  # as in a loop that ends when the numbers say so
-            raise Unknown(what)
+            raise UnknownError(what)
         return MADE_UP[name]
 
     def _look(self, tensor: torch.Tensor) -> None:
@@ -848,7 +848,7 @@ class Recorder:
         if plain == real:
             self.decides = True
         elif compare(*plain) != compare(*real):
-            raise Unknown("what the code does depends on the size of the batch")
+            raise UnknownError("what the code does depends on the size of the batch")
 
     def refuse(self, what: str, remedy: str, place: Place | None = None) -> None:
         """Notes what cannot be converted; the module runs on, to find the rest."""
@@ -967,7 +967,7 @@ def _filled_call(func: Callable[..., Any], args: Any, kwargs: Any, number: int) 
     output = func(*_map_objects(filled, args), **_map_objects(filled, kwargs))
     for x in _leaves(output):
         if not isinstance(x, torch.Tensor) or any(shares_memory(x, y) or y._version for y in given.values()):
-            raise Unknown("what depends on numbers")
+            raise UnknownError("what depends on numbers")
     return output
 
 

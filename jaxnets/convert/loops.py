@@ -17,10 +17,10 @@ MEMBER = re.compile(r"\bself((?:\.\w+)*)\[(\d+|'[^']+')\]")
 
 
 class Repetition(NamedTuple):
-    """A block of `size` statements, `count` times, for layers of the container `path` from the one at `first` on."""
+    """A block of `size` statements, `times` times, for layers of the container `path` from the one at `first` on."""
 
     size: int
-    count: int
+    times: int
     path: str
     first: int
 
@@ -42,7 +42,7 @@ def rolled(statements: Sequence[ast.stmt], containers: Mapping[str, Sequence[str
             i += 1
             continue
         result.append(_loop(texts[i : i + found.size], found, containers[found.path]))
-        i += found.size * found.count
+        i += found.size * found.times
     return result
 
 
@@ -61,13 +61,13 @@ def _repetition(texts: list[str], start: int, containers: Mapping[str, Sequence[
                 x.replace(f"self{path}[{key}]", f"self{path}[{keys[first + count]}]") for x in block
             ]:
                 count += 1
-            if count > 1 and (best is None or size * count > best.size * best.count):
+            if count > 1 and (best is None or size * count > best.size * best.times):
                 best = Repetition(size, count, path, first)
     return best
 
 
 def _loop(block: list[str], found: Repetition, keys: Sequence[str]) -> ast.stmt:
-    path, first, count = found.path, found.first, found.count
+    path, first, count = found.path, found.first, found.times
     name = _singular(path.rpartition(".")[2])
     used = {n.id for x in block for n in ast.walk(ast.parse(x)) if isinstance(n, ast.Name)}
     while name in used:

@@ -11,7 +11,7 @@ from jaxnets.convert.trace import Call, Item, ModeChoice, Op, Structure, Value, 
 __all__ = ["merged"]
 
 
-class Different(Exception):
+class DifferentError(Exception):
     """The two modes do different things."""
 
 
@@ -21,10 +21,10 @@ def merged(training: Call, evaluation: Call) -> Call | None:
     try:
         arguments = {name: _same(x, evaluation.arguments[name], pairs, True) for name, x in training.arguments.items()}
         if len(training.body) != len(evaluation.body):
-            raise Different
+            raise DifferentError
         body = [_item(a, b, pairs) for a, b in zip(training.body, evaluation.body, strict=True)]
         returned = _same(training.returned, evaluation.returned, pairs, False)
-    except (Different, KeyError):
+    except (DifferentError, KeyError):
         return None
     for a, b in pairs.items():
         for name in b.names.get(evaluation, ()):
@@ -37,7 +37,7 @@ def merged(training: Call, evaluation: Call) -> Call | None:
 def _item(a: Item, b: Item, pairs: dict[Value, Value]) -> Item:
     if isinstance(a, Op) and isinstance(b, Op):
         if a.name != b.name:
-            raise Different
+            raise DifferentError
         args, kwargs = _same(a.args, b.args, pairs, False), _same(dict(a.kwargs), dict(b.kwargs), pairs, False)
         _outputs(a.output, b.output, pairs)
         a.args, a.kwargs = args, kwargs
@@ -48,7 +48,7 @@ def _item(a: Item, b: Item, pairs: dict[Value, Value]) -> Item:
             a.args, a.kwargs = _same(a.args, b.args, pairs, False), _same(dict(a.kwargs), dict(b.kwargs), pairs, False)
         _outputs(a.output, b.output, pairs)
         return a
-    raise Different
+    raise DifferentError
 
 
 def _outputs(a: Any, b: Any, pairs: dict[Value, Value]) -> None:
@@ -60,32 +60,32 @@ def _same(a: Any, b: Any, pairs: dict[Value, Value], new: bool) -> Any:
     if isinstance(a, Value) and isinstance(b, Value):
         if a in pairs:
             if pairs[a] is not b:
-                raise Different
+                raise DifferentError
         elif new and not _is_outside(a):
             pairs[a] = b
         elif not _is_outside(a) or not _is_outside(b) or not _same_outside(a, b):
-            raise Different
+            raise DifferentError
         return a
     if isinstance(a, Structure) and isinstance(b, Structure):
         if a.kind is not b.kind:
-            raise Different
+            raise DifferentError
         return Structure(a.kind, _same(a.fields, b.fields, pairs, new))
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         if list(a) != list(b):
-            raise Different
+            raise DifferentError
         return {key: _same(a[key], b[key], pairs, new) for key in a}
     if isinstance(a, slice) and isinstance(b, slice):
         parts = zip((a.start, a.stop, a.step), (b.start, b.stop, b.step), strict=True)
         return slice(*(_same(x, y, pairs, new) for x, y in parts))
     if isinstance(a, tuple | list) and type(a) is type(b):
         if len(a) != len(b):
-            raise Different
+            raise DifferentError
         return type(a)(_same(x, y, pairs, new) for x, y in zip(a, b, strict=True))
     if any(True for _ in tree_values((a, b))):
-        raise Different
+        raise DifferentError
     if isinstance(a, Size) or isinstance(b, Size):
         if not isinstance(b, int) or not int.__eq__(a, b):
-            raise Different
+            raise DifferentError
         return a
     if type(a) is type(b) and _equal(a, b):
         return a
@@ -93,7 +93,7 @@ def _same(a: Any, b: Any, pairs: dict[Value, Value], new: bool) -> Any:
         return ModeChoice(a, b)
     if type(a) is type(b) and not isinstance(a, tuple | list | dict):
         return a  # an object of the user's: nothing that is written depends on it
-    raise Different
+    raise DifferentError
 
 
 def _equal(a: Any, b: Any) -> bool:

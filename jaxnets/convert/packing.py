@@ -31,13 +31,13 @@ def intercepted(handler: Handler) -> Iterator[None]:
             function.__code__, function.__defaults__ = code, defaults
 
 
-def _pack_call(input, lengths, batch_first=False, enforce_sorted=True):  # type: ignore[no-untyped-def]
+def _pack_call(input, lengths, batch_first=False, enforce_sorted=True):
     from jaxnets.convert.packing import handle
 
     return handle("pack_padded_sequence", locals())
 
 
-def _pad_call(sequence, batch_first=False, padding_value=0.0, total_length=None):  # type: ignore[no-untyped-def]
+def _pad_call(sequence, batch_first=False, padding_value=0.0, total_length=None):
     from jaxnets.convert.packing import handle
 
     return handle("pad_packed_sequence", locals())
@@ -46,7 +46,8 @@ def _pad_call(sequence, batch_first=False, padding_value=0.0, total_length=None)
 def handle(name: str, arguments: dict[str, Any]) -> Any:
     """Gives an intercepted call to the handler, with a stand-in that works on tensors without data."""
     arguments = {key: x for key, x in arguments.items() if key != "handle"}
-    return _handlers[-1](name, {"pack_padded_sequence": _pack, "pad_packed_sequence": _pad}[name], arguments)
+    stand_ins: dict[str, Callable[..., Any]] = {"pack_padded_sequence": _pack, "pad_packed_sequence": _pad}
+    return _handlers[-1](name, stand_ins[name], arguments)
 
 
 def _pack(

@@ -68,7 +68,10 @@ class Size(int):
     def __ceil__(self) -> Any:
         return self
 
-    __floor__ = __round__ = __trunc__ = __pos__ = __ceil__
+    __floor__ = __trunc__ = __pos__ = __ceil__
+
+    def __round__(self, ndigits: Any = None) -> Any:
+        return self
 
 
 def _arithmetic(name: str, operator: str, reflected: bool) -> Callable[[Size, Any], Any]:

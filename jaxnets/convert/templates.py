@@ -335,9 +335,9 @@ def _condition(group: list[Instance], instances: list[Instance], slots: Slots) -
             return e.template(f"self.{name} is not None")
     if called[0].children is not None:
         sizes = [len(x.children.items) for x in called if x.children is not None]
-        inside = {n for n, m in zip(sizes, member, strict=True) if m}
-        if not inside & {n for n, m in zip(sizes, member, strict=True) if not m}:
-            wanted = sorted(inside)
+        own_sizes = {n for n, m in zip(sizes, member, strict=True) if m}
+        if not own_sizes & {n for n, m in zip(sizes, member, strict=True) if not m}:
+            wanted = sorted(own_sizes)
             text = f"len(self) == {wanted[0]}" if len(wanted) == 1 else f"len(self) in {tuple(wanted)}"
             return e.template(text)
     attributes = [vars(x.module) for x in called]
@@ -480,8 +480,12 @@ def _kind_name(values: list[Any]) -> str | None:
     return None
 
 
-ACTIVATIONS = {n for n in ("ReLU", "ReLU6", "SiLU", "GELU", "Hardswish", "Hardsigmoid", "Sigmoid", "Tanh", "LeakyReLU")}
-ACTIVATIONS |= {"ELU", "Mish", "Identity", "PReLU", "Softplus", "SELU", "CELU", "Hardtanh"}
+ACTIVATIONS = frozenset(
+    {
+        *("ReLU", "ReLU6", "SiLU", "GELU", "Hardswish", "Hardsigmoid", "Sigmoid", "Tanh", "LeakyReLU"),
+        *("ELU", "Mish", "Identity", "PReLU", "Softplus", "SELU", "CELU", "Hardtanh"),
+    }
+)
 
 
 def _signature(module: Any) -> dict[str, inspect.Parameter]:
@@ -494,7 +498,7 @@ def _signature(module: Any) -> dict[str, inspect.Parameter]:
 
 
 def _passed(module: Any) -> dict[str, str]:
-    """Which argument of a layer the user's constructor takes from which of its own: {"conv1.in_channels": "inplanes"}."""
+    """Which argument of a layer the user's constructor takes from its own: {"conv1.in_channels": "inplanes"}."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(type(module).__init__)))
     except (OSError, TypeError, SyntaxError):
@@ -519,6 +523,6 @@ def _passed(module: Any) -> dict[str, str]:
 
 def _argument_names(layer: Any) -> list[str]:
     try:
-        return [n for n in inspect.signature(type(layer)).parameters]
+        return list(inspect.signature(type(layer)).parameters)
     except (TypeError, ValueError):
         return []
