@@ -715,11 +715,19 @@ class Recorder:
                 raise error from None
 
     def _by_example(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What a function gives for ones, if it gives as much for zeros."""
+        """What a function gives for ones, if it gives as much for other numbers."""
         with unset_fake_temporarily(), torch.random.fork_rng(devices=[]):
             output = _filled_call(func, args, kwargs, 1)
-            if [x.shape for x in _leaves(output)] != [x.shape for x in _leaves(_filled_call(func, args, kwargs, 0))]:
-                raise UnknownError("a size that depends on numbers")
+            for number in (2, 0):
+                try:
+                    other = _filled_call(func, args, kwargs, number)
+                except RuntimeError:  # a number that the function does not take
+                    continue
+                if [x.shape for x in _leaves(output)] != [x.shape for x in _leaves(other)]:
+                    raise Unknown("a size that depends on numbers")
+                break
+            else:
+                raise Unknown("what depends on numbers")
         return _map_objects(lambda x: torch.empty_like(x, device="cpu"), output)
 
     def _tracked(self, op: Op, output: Any, norm: Mapping[str, Any]) -> Any:
