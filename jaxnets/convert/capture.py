@@ -724,10 +724,10 @@ class Recorder:
                 except RuntimeError:  # a number that the function does not take
                     continue
                 if [x.shape for x in _leaves(output)] != [x.shape for x in _leaves(other)]:
-                    raise Unknown("a size that depends on numbers")
+                    raise UnknownError("a size that depends on numbers")
                 break
             else:
-                raise Unknown("what depends on numbers")
+                raise UnknownError("what depends on numbers")
         return _map_objects(lambda x: torch.empty_like(x, device="cpu"), output)
 
     def _tracked(self, op: Op, output: Any, norm: Mapping[str, Any]) -> Any:
