@@ -29,7 +29,7 @@ ROOM = "torch."
 AT_MOST = 24
 """So many samples of a function are taken, from all over torch's list, which has up to 1,400."""
 
-DRAWN = "what it draws differs from library to library: by distribution in tests/ops/test_random.py"
+DRAWN = "what it draws differs from library to library: by distribution in tests/ops/test_draws.py"
 UNSET = "torch's result has no particular numbers"
 GAUGE = "its vectors are defined up to signs or phases: by their product in tests/ops/test_linalg.py"
 STRIDES = "torch's samples have strides or storages of their own, which arrays have not"
@@ -72,7 +72,7 @@ NOT_COMPARED: Mapping[str, str] = MappingProxyType(
         "linalg.lstsq grad_oriented": "torch gives what its driver has computed: solutions in tests/ops/test_linalg.py",
         "allclose": "a bool of Python, no array: tests/ops/test_comparison.py",
         "equal": "a bool of Python, no array: tests/ops/test_comparison.py",
-        "max_pool2d_with_indices_backward": "torch's samples are those of the pooling: tests/ops/test_core.py",
+        "max_pool2d_with_indices_backward": "torch's samples are those of the pooling: tests/ops/test_aten.py",
         "item": "a number of Python, no array: tests/ops/test_comparison.py",
     }
 )

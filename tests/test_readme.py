@@ -29,9 +29,10 @@ def test_code_blocks_run(tmp_path, monkeypatch):
     model = TorchNet()
     torch.save(model.state_dict(), "net.pt")
     torch.save({"model": model.state_dict(), "epoch": 3}, "checkpoint.pt")
-    names = {"torch_model": model, "x": torch.randn(2, 3, 9, 7)}
+    example = torch.randn(2, 3, 9, 7)
+    names = {"torch_model": model, "x": example, "example": example}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(block, names)
     returned = torch.load("back.pt", weights_only=True)

