@@ -21,6 +21,7 @@ from jaxnets.convert.body import Body, Method
 from jaxnets.convert.capture import BATCH
 from jaxnets.convert.constants import constant
 from jaxnets.convert.errors import ConversionError, Refusal, refuse
+from jaxnets.convert.kinds import is_chain
 from jaxnets.convert.loops import rolled
 from jaxnets.convert.merge import merged
 from jaxnets.convert.nodes import Children, Held, Own, Shared, Slot, node_expression, ordered
@@ -358,14 +359,14 @@ class Assembler:
         """Puts what a Sequential does into its caller, where a layer of it has to be called in another way."""
         for inner in [x for x in call.body if isinstance(x, Call)]:
             self._open_chains(inner)
-            is_plain = inner.leaf or not _is_chain(inner.module)
+            is_plain = inner.leaf or not is_chain(inner.module)
             if is_plain or all(len(self._written(x.path)) < 2 for x in inner.calls() if not x.leaf):
                 continue
             pairs = zip(tree_values(inner.output), tree_values(inner.returned), strict=True)
             passed = [Op("identity", (old,), {}, new, inner.grad, inner.place) for new, old in pairs]
             place = call.body.index(inner)
             call.body[place : place + 1] = [*inner.body, *passed]
-        if not call.path and _is_chain(call.module) and any(len(x) > 1 for x in self._methods.values()):
+        if not call.path and is_chain(call.module) and any(len(x) > 1 for x in self._methods.values()):
             raise ConversionError(
                 f"{type(call.module).__name__}: a layer is called several times and does different things; "
                 "call it in a forward of your own"
@@ -373,7 +374,7 @@ class Assembler:
 
     def _one_method(self, training: Call | None, evaluation: Call | None) -> Method | None:
         call = training or evaluation
-        if call is None or _is_chain(call.module):
+        if call is None or is_chain(call.module):
             return None
         if training is None or evaluation is None:
             return self._checked(Body(call, self).write(), call)
@@ -457,12 +458,8 @@ def _differ_much(instances: Sequence[Instance]) -> bool:
     names = [tuple(x.module._modules) for x in instances]
     numbered = all(n == tuple(str(i) for i in range(len(n))) for n in names)
     sizes = {len(n) for n in names}
-    chained = all(_is_chain(x.module) for x in instances)  # else the body asks for single layers
+    chained = all(is_chain(x.module) for x in instances)  # else the body asks for single layers
     return len(set(names)) > 1 and (max(sizes) - min(sizes) > 1 or not numbered or not chained)
-
-
-def _is_chain(module: torch.nn.Module) -> bool:
-    return getattr(type(module), "forward", None) is torch.nn.Sequential.forward
 
 
 def _is_literal(x: Any) -> bool:

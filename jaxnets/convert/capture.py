@@ -5,7 +5,6 @@ dispatch mode below it sees the ATen operators that this becomes. What the first
 whatever else happens (scripted functions, `vmap`, functions that are not known) is written down operator by operator.
 """
 
-import copy
 import functools
 import inspect
 import logging
@@ -19,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from types import CellType, FrameType, FunctionType
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -39,9 +38,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from jaxnets.convert import operators, packing
 from jaxnets.convert.aliasing import Aliases, shares_memory
+from jaxnets.convert.copies import copied
 from jaxnets.convert.errors import ConversionError, Refusal, refuse
 from jaxnets.convert.general import holds
+from jaxnets.convert.kinds import is_chain
 from jaxnets.convert.lift import lift
+from jaxnets.convert.objects import Opened, map_objects, object_leaves, opened, without_objects
 from jaxnets.convert.sizes import Axis, Size
 from jaxnets.convert.stock import is_stock
 from jaxnets.convert.trace import Call, Op, Place, Structure, Value, map_tree, tree_values
@@ -103,7 +105,7 @@ def capture(
         longest: after how many calls of functions and modules it is enough, since it was that many with another batch.
     """
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    inside = _copy(module)
+    inside = copied(module)
     inside.train(train)
     recorder = Recorder(inside, fake, _batch((args, kwargs), dynamic), longest)
     given_args, given_kwargs = _faked((tuple(args), dict(kwargs)), fake, dynamic, size)
@@ -169,7 +171,7 @@ def _repeats(first: "Recorder", again: "Recorder", module: torch.nn.Module, inpu
         _listen(again, module, *inputs)
     except ConversionError:
         return False
-    kept = [x for x in again.strangers() if all(x is not y for y in _leaves(inputs))]
+    kept = [x for x in again.strangers() if all(x is not y for y in object_leaves(inputs))]
     if kept:
         values = [first.aliases.known(x) for x in kept]
         return all(x is not None and not first.depends(x) for x in values)
@@ -192,55 +194,8 @@ def _quiet() -> Iterator[None]:
 
 def _batch(tree: Any, dynamic: set[int]) -> int | None:
     """The batch of the arguments, where it may be of any size."""
-    tensors = [x for x in _leaves(tree) if isinstance(x, torch.Tensor)]
+    tensors = [x for x in object_leaves(tree) if isinstance(x, torch.Tensor)]
     return tensors[min(dynamic)].shape[0] if dynamic else None
-
-
-def _copy(module: torch.nn.Module) -> torch.nn.Module:
-    """A module of the same arrays whose parameters need no gradient: then torch makes no copies of views.
-
-    Buffers are copied: torch computes with small ones for good, where it can.
-    """
-    memo: dict[int, Any] = {}
-    for tensor in [*module.parameters(), *module.buffers()]:
-        plain = tensor.detach()
-        if not isinstance(tensor, torch.nn.Parameter):
-            plain = plain.clone()
-        parameter = isinstance(tensor, torch.nn.Parameter)
-        memo[id(tensor)] = torch.nn.Parameter(plain, requires_grad=False) if parameter else plain
-    for part in module.modules():
-        for x in _leaves(vars(part)):
-            if isinstance(x, torch.Tensor) and not x.is_leaf:  # computed in an earlier call
-                memo[id(x)] = x.detach().clone()
-    try:
-        copied = copy.deepcopy(module, memo)
-    except (TypeError, RuntimeError, NotImplementedError) as error:
-        name = type(module).__name__
-        raise ConversionError(
-            f"{name} cannot be converted: copy.deepcopy of it says: {error}; take the attribute away that holds this"
-        ) from error
-    for part in copied.modules():
-        _rebind(vars(part), memo)
-    return copied
-
-
-def _rebind(attributes: dict[str, Any], memo: Mapping[int, Any]) -> None:
-    """Functions that are attributes or hooks see the copies of the modules that they see: `copy` leaves them alone."""
-    for name, x in list(attributes.items()):
-        if isinstance(x, dict) and name not in ("_modules", "_parameters", "_buffers"):
-            _rebind(x, memo)
-        if isinstance(x, FunctionType) and x.__closure__:
-            cells = tuple(_rebound(cell, memo) for cell in x.__closure__)
-            attributes[name] = FunctionType(x.__code__, x.__globals__, x.__name__, x.__defaults__, cells)
-            attributes[name].__kwdefaults__ = x.__kwdefaults__
-
-
-def _rebound(cell: CellType, memo: Mapping[int, Any]) -> CellType:
-    try:
-        found = cell.cell_contents
-    except ValueError:  # it is empty
-        return cell
-    return CellType(memo[id(found)]) if id(found) in memo else cell
 
 
 def _faked(tree: Any, fake: FakeTensorMode, dynamic: set[int], size: int) -> Any:
@@ -254,27 +209,7 @@ def _faked(tree: Any, fake: FakeTensorMode, dynamic: set[int], size: int) -> Any
         with fake:
             return torch.empty(sizes, dtype=x.dtype)
 
-    return _map_objects(make, tree)
-
-
-def _map_objects(function: Callable[[Any], Any], tree: Any) -> Any:
-    """The tree with `function` applied to what is no container; containers in which nothing changes stay themselves."""
-    if isinstance(tree, Mapping):
-        items = {key: _map_objects(function, x) for key, x in tree.items()}
-        if all(items[key] is x for key, x in tree.items()):
-            return tree
-        return items if type(tree) is dict else type(tree)(**items)
-    if isinstance(tree, tuple | list) and not isinstance(tree, torch.Size):
-        parts = [_map_objects(function, x) for x in tree]
-        if all(a is b for a, b in zip(parts, tree, strict=True)):
-            return tree
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-    if is_dataclass(tree) and not isinstance(tree, type):
-        named = {f.name: _map_objects(function, getattr(tree, f.name)) for f in fields(tree)}
-        if all(x is getattr(tree, name) for name, x in named.items()):
-            return tree
-        return type(tree)(**named)
-    return function(tree)
+    return map_objects(make, tree)
 
 
 class Recorder:
@@ -399,7 +334,7 @@ class Recorder:
 
         @wraps(forward)
         def telling(*args: Any, **kwargs: Any) -> Any:
-            if self._hidden or (_is_autocast() and (leaf or _is_chain(module))):  # layers compute in one dtype
+            if self._hidden or (_is_autocast() and (leaf or is_chain(module))):  # layers compute in one dtype
                 return forward(*args, **kwargs)
             if any(call.path == path for call in self.stack):  # what calls itself is one call
                 return forward(*args, **kwargs)
@@ -414,7 +349,7 @@ class Recorder:
                 output = (forward if call.parent else module)(*args, **kwargs)  # the root with its hooks
                 with self.hiding():
                     self._keep(call)
-                    call.returned = map_tree(_without_objects, self.tree(output))
+                    call.returned = map_tree(without_objects, self.tree(output))
             finally:
                 self.stack.pop()
             with self.hiding():
@@ -481,15 +416,15 @@ class Recorder:
     def _end(self, call: Call, output: Any, args: Any, kwargs: Any) -> Any:
         """What a module gives back gets values of the caller's."""
         if call.parent is None:
-            call.output = call.returned = self.tree(_opened(output))
+            call.output = call.returned = self.tree(opened(output))
             return output
-        given = {id(x): x for x in _leaves((args, kwargs))}
-        output = _map_objects(lambda x: self._apart(x, given), output)
-        call.output = map_tree(_without_objects, self._renewed(output))
+        given = {id(x): x for x in object_leaves((args, kwargs))}
+        output = map_objects(lambda x: self._apart(x, given), output)
+        call.output = map_tree(without_objects, self._renewed(output))
         return output
 
     def _leaf(self, call: Call, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        tensors = [x for x in _leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+        tensors = [x for x in object_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
         with self.aliases.watching(tensors) as written:
             recurrent = isinstance(call.module, torch.nn.RNNBase)
             output: Any = packing.recurrent(call.module, *args, **kwargs) if recurrent else forward(*args, **kwargs)
@@ -499,7 +434,7 @@ class Recorder:
             self.aliases.written(tensors[0], value)
             return output
         given = {id(x): x for x in tensors}
-        output = _map_objects(lambda x: self._apart(x, given), output)
+        output = map_objects(lambda x: self._apart(x, given), output)
         call.output = self.outputs(output, Op("reshape", (), {}, None), tensors)
         return output
 
@@ -557,7 +492,7 @@ class Recorder:
 
     def outputs(self, tree: Any, op: Op, inputs: Sequence[torch.Tensor]) -> Any:
         """The tree of the new values that an operation's tensors get; those that are views are noted as such."""
-        tensors = [x for x in _leaves(tree) if isinstance(x, torch.Tensor)]
+        tensors = [x for x in object_leaves(tree) if isinstance(x, torch.Tensor)]
         inputs = [x for x in inputs if isinstance(x, torch.Tensor)]
         seen = [x if isinstance(x, FakeTensor) else self.fake.from_tensor(x) for x in inputs]  # as torch sees them
         bases = [
@@ -574,7 +509,7 @@ class Recorder:
 
     def _renewed(self, tree: Any) -> Any:
         """The tree of new values for tensors that stay what they are."""
-        for tensor in _leaves(tree):
+        for tensor in object_leaves(tree):
             if isinstance(tensor, torch.Tensor):
                 self.aliases.rename(tensor, self.new_value(tensor))
         return self.tree(tree)
@@ -589,7 +524,7 @@ class Recorder:
                 with unset_fake_temporarily():
                     return func(*args, **kwargs)
             return MADE_UP[name] if name in MADE_UP else func(*args, **kwargs)
-        if name in FROM_NUMPY and not any(isinstance(x, torch.Tensor) for x in _leaves((args, kwargs))):
+        if name in FROM_NUMPY and not any(isinstance(x, torch.Tensor) for x in object_leaves((args, kwargs))):
             with unset_fake_temporarily(), self.hiding():
                 return func(*args, **kwargs)
         if name in SIZES:
@@ -603,7 +538,9 @@ class Recorder:
             return self._read(name, func, args, kwargs)
         if name in SETTERS:
             self.refuse(f"an array put into another one by its attribute, {name},", "use x.copy_(y), or y itself")
-        wrapped = any(isinstance(x, torch.Tensor) and is_functorch_wrapped_tensor(x) for x in _leaves((args, kwargs)))
+        wrapped = any(
+            isinstance(x, torch.Tensor) and is_functorch_wrapped_tensor(x) for x in object_leaves((args, kwargs))
+        )
         if wrapped or not operators.is_known(name):
             return func(*args, **kwargs)  # its operators are seen by the other listener
         if _is_autocast():
@@ -618,7 +555,7 @@ class Recorder:
     def _cast(self, func: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any] | None:
         """Arguments in the dtypes in which autocast has a function compute; None where it casts inside of it, too."""
         with self.hiding():
-            given = {id(x): x for x in _leaves((args, kwargs)) if isinstance(x, torch.Tensor)}
+            given = {id(x): x for x in object_leaves((args, kwargs)) if isinstance(x, torch.Tensor)}
             self._casts = []
             func(*args, **kwargs)
             casts, self._casts = self._casts, None
@@ -639,7 +576,7 @@ class Recorder:
                 op.output = self.outputs(output, op, ())
             return output
 
-        return _map_objects(cast, args), _map_objects(cast, kwargs)
+        return map_objects(cast, args), map_objects(cast, kwargs)
 
     def operator(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """An operator runs that is not inside of what was written down."""
@@ -681,7 +618,7 @@ class Recorder:
                 *(operators.canonical(name), self.tree(args), self.tree(kwargs), None),
                 *(torch.is_grad_enabled(), self._place(frame)),
             )
-            tensors = [x for x in _leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+            tensors = [x for x in object_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
             like = operators.functional_twin(name, func, args, kwargs)
             with self.aliases.watching(tensors) as written:
                 output = self._computed(func, _known_index(args) if name in INDEXING else args, kwargs)
@@ -695,8 +632,8 @@ class Recorder:
                 self._write(op, kwargs.get("out", tensors[0]), output if like is None else like)
                 return output
             given = {id(x): x for x in tensors}
-            output = _map_objects(lambda x: self._apart(x, given), output)
-            if not any(isinstance(x, torch.Tensor) for x in _leaves(output)):
+            output = map_objects(lambda x: self._apart(x, given), output)
+            if not any(isinstance(x, torch.Tensor) for x in object_leaves(output)):
                 return output
             self.scope.body.append(op)
             op.output = self.outputs(output, op, tensors)
@@ -723,12 +660,12 @@ class Recorder:
                     other = _filled_call(func, args, kwargs, number)
                 except RuntimeError:  # a number that the function does not take
                     continue
-                if [x.shape for x in _leaves(output)] != [x.shape for x in _leaves(other)]:
+                if [x.shape for x in object_leaves(output)] != [x.shape for x in object_leaves(other)]:
                     raise UnknownError("a size that depends on numbers")
                 break
             else:
                 raise UnknownError("what depends on numbers")
-        return _map_objects(lambda x: torch.empty_like(x, device="cpu"), output)
+        return map_objects(lambda x: torch.empty_like(x, device="cpu"), output)
 
     def _tracked(self, op: Op, output: Any, norm: Mapping[str, Any]) -> Any:
         """A normalisation that moves its running statistics towards those of the batch."""
@@ -972,8 +909,8 @@ def _filled_call(func: Callable[..., Any], args: Any, kwargs: Any, number: int) 
             return x
         return given.setdefault(id(x), torch.full(tuple(x.shape), number, dtype=x.dtype))
 
-    output = func(*_map_objects(filled, args), **_map_objects(filled, kwargs))
-    for x in _leaves(output):
+    output = func(*map_objects(filled, args), **map_objects(filled, kwargs))
+    for x in object_leaves(output):
         if not isinstance(x, torch.Tensor) or any(shares_memory(x, y) or y._version for y in given.values()):
             raise UnknownError("what depends on numbers")
     return output
@@ -1007,16 +944,12 @@ def _has_modes(layer: torch.nn.Module) -> bool:
 
 def _is_among(tree: Any, tensors: Sequence[torch.Tensor]) -> bool:
     """Whether an output is, or shares memory with, one of the tensors."""
-    outputs = [x for x in _leaves(tree) if isinstance(x, torch.Tensor)]
+    outputs = [x for x in object_leaves(tree) if isinstance(x, torch.Tensor)]
     return any(x is y or shares_memory(x, y) for x in outputs for y in tensors)
 
 
 def _has_batch(x: Any) -> bool:
     return isinstance(x, int) and x > 0 and x % BATCH == 0
-
-
-def _is_chain(module: torch.nn.Module) -> bool:
-    return isinstance(module, torch.nn.Sequential) and type(module).forward is torch.nn.Sequential.forward
 
 
 def _is_autocast() -> bool:
@@ -1037,54 +970,6 @@ def _paths(module: torch.nn.Module) -> dict[int, str]:
 def _settable(module: torch.nn.Module) -> dict[str, Any]:
     """The buffers of a module, and the other arrays among its attributes."""
     return {**module._buffers, **{name: x for name, x in vars(module).items() if isinstance(x, torch.Tensor)}}
-
-
-@dataclass
-class Opened:
-    """An object of a class that is no container: the attributes in which it holds tensors."""
-
-    kind: type
-    attributes: dict[str, Any]
-
-
-def _opened(tree: Any) -> Any:
-    """The tree with objects that hold tensors, such as caches, opened."""
-    if isinstance(tree, Mapping):
-        parts = {key: _opened(x) for key, x in tree.items()}
-        return parts if type(tree) is dict else Opened(type(tree), parts)
-    if isinstance(tree, tuple | list) and not isinstance(tree, torch.Size):
-        items = [_opened(x) for x in tree]
-        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
-    if is_dataclass(tree) and not isinstance(tree, type):
-        return Opened(type(tree), {f.name: _opened(getattr(tree, f.name)) for f in fields(tree)})
-    if isinstance(tree, torch.Tensor | torch.nn.Module | type) or not hasattr(tree, "__dict__") or callable(tree):
-        return tree
-    held = {name: _opened(x) for name, x in vars(tree).items()}
-    held = {name: x for name, x in held.items() if any(isinstance(y, torch.Tensor) for y in _tensors(x))}
-    return Opened(type(tree), held) if held else tree
-
-
-def _without_objects(x: Any) -> Any:
-    """None in the place of objects that say nothing in source: what they hold is passed by itself."""
-    return x if x is None or isinstance(x, Value | bool | int | float | complex | str | torch.dtype) else None
-
-
-def _tensors(tree: Any) -> Iterator[Any]:
-    return _tensors(tree.attributes) if isinstance(tree, Opened) else _leaves(tree)
-
-
-def _leaves(tree: Any) -> Iterator[Any]:
-    if isinstance(tree, Mapping):
-        for x in tree.values():
-            yield from _leaves(x)
-    elif isinstance(tree, tuple | list) and not isinstance(tree, torch.Size):
-        for x in tree:
-            yield from _leaves(x)
-    elif is_dataclass(tree) and not isinstance(tree, type):
-        for f in fields(tree):
-            yield from _leaves(getattr(tree, f.name))
-    else:
-        yield tree
 
 
 def function_name(func: Any) -> str:

@@ -11,7 +11,7 @@ import torch
 from jaxnets.arrays import to_numpy
 from jaxnets.convert import expressions as e
 
-__all__ = ["constant"]
+__all__ = ["constant", "numbers"]
 
 WRITTEN_OUT = 64
 """Numbers of an array that is written out one by one."""
@@ -34,7 +34,7 @@ def constant(tensor: torch.Tensor) -> ast.expr:
         if found is not None:
             return found
     if array.size <= WRITTEN_OUT:
-        return e.call("jnp.array", e.literal(_numbers(array)), dtype)
+        return e.call("jnp.array", e.literal(numbers(array)), dtype)
     return _packed(array, dtype)
 
 
@@ -79,10 +79,10 @@ def _triangle(array: np.ndarray, dtype: torch.dtype) -> ast.expr | None:
     return None
 
 
-def _numbers(array: np.ndarray) -> Any:
+def numbers(array: np.ndarray) -> Any:
     """Lists of Python numbers, the shortest that mean the same in the array's dtype."""
     if array.ndim:
-        return [_numbers(x) for x in array]
+        return [numbers(x) for x in array]
     return array.item() if array.dtype.kind in "biuc" or array.dtype == np.float64 else float(str(array))
 
 

@@ -14,6 +14,10 @@ class ConversionError(ValueError):
     """
 
 
+class DifferentError(Exception):
+    """Two traces of a module do not say the same."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """One thing that cannot be converted.

@@ -9,13 +9,10 @@ from typing import Any
 
 import torch
 
+from jaxnets.convert.errors import DifferentError
 from jaxnets.convert.trace import Call, Item, Op, Structure, Value
 
 __all__ = ["holds"]
-
-
-class DifferentError(Exception):
-    """The two traces do not say the same."""
 
 
 def holds(general: Call, other: Call, batches: tuple[int, int]) -> bool:

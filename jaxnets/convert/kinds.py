@@ -49,6 +49,11 @@ def class_of(module: torch.nn.Module) -> type[torch.nn.Module] | None:
     return None
 
 
+def is_chain(module: Any) -> bool:
+    """Whether a module calls its layers one after the other, as `torch.nn.Sequential` does."""
+    return isinstance(module, torch.nn.Sequential) and type(module).forward is torch.nn.Sequential.forward
+
+
 def _changes(module: torch.nn.Module, cls: type, own: dict[str, Any]) -> bool:
     """Whether what a subclass or the object itself has of its own may change numbers."""
     held = {*module._parameters, *module._buffers, *module._modules}

@@ -5,14 +5,11 @@ from typing import Any
 
 import torch
 
+from jaxnets.convert.errors import DifferentError
 from jaxnets.convert.sizes import Size
 from jaxnets.convert.trace import Call, Item, ModeChoice, Op, Structure, Value, tree_values
 
 __all__ = ["merged"]
-
-
-class DifferentError(Exception):
-    """The two modes do different things."""
 
 
 def merged(training: Call, evaluation: Call) -> Call | None:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from jaxnets.convert.calls import Array, Build, Function, defaults, parameters
+from jaxnets.convert.constants import numbers
 from jaxnets.convert.errors import ConversionError
 
-__all__ = ["expression"]
+__all__ = ["expression", "plain"]
 
 SPATIAL = {"dilation", "kernel_size", "output_padding", "output_size", "padding", "stride"}
 """Arguments for which one int means the same for each axis."""
@@ -38,7 +39,7 @@ def expression(build: Build) -> ast.expr:
     accepted = parameters(build.name)
     args, keywords = [], []
     for name, value in build.args.items():
-        value = _plain(name, value)
+        value = plain(name, value)
         if name not in usual and accepted[name].kind is not accepted[name].KEYWORD_ONLY:
             args.append(_literal(value, build, name))
         elif name not in usual or not _equal(value, usual[name]):
@@ -48,11 +49,11 @@ def expression(build: Build) -> ast.expr:
     return ast.Call(_path(f"nn.{build.name}"), args, keywords)
 
 
-def _plain(name: str, value: Any) -> Any:
+def plain(name: str, value: Any) -> Any:
     """One int in place of equal ints, and an int in place of a float, where it means the same."""
     if name == "scale_factor":  # torch makes floats of ints
         if isinstance(value, tuple):
-            return tuple(_plain(name, x) for x in value)
+            return tuple(plain(name, x) for x in value)
         return int(value) if isinstance(value, float) and value.is_integer() else value
     is_ints = isinstance(value, tuple) and bool(value) and all(type(x) is int for x in value)
     if is_ints and len({*value}) == 1 and (name in SPATIAL or (name == "normalized_shape" and len(value) == 1)):
@@ -100,7 +101,7 @@ def _array(value: np.ndarray, build: Build, name: str) -> ast.expr:
     # what jax makes of Python's numbers needs no dtype
     dtype = [] if value.dtype.name in ("float32", "int64", "int32", "bool") else [_path(f"jnp.{value.dtype.name}")]
     if value.size <= SMALL:
-        return ast.Call(_path("jnp.array"), [_literal(_numbers(value), build, name), *dtype], [])
+        return ast.Call(_path("jnp.array"), [_literal(numbers(value), build, name), *dtype], [])
     if name not in BUFFERS:
         raise ConversionError(
             f"{build.name}: {name}: expected at most {SMALL} numbers, which can be written out, got an array of shape "
@@ -108,12 +109,3 @@ def _array(value: np.ndarray, build: Build, name: str) -> ast.expr:
         )
     shape = _literal(value.shape[0] if value.ndim == 1 else value.shape, build, name)
     return ast.Call(_path("jnp.zeros"), [shape, *dtype], [])
-
-
-def _numbers(value: np.ndarray) -> Any:
-    """Lists of Python numbers, the shortest that mean the same in the array's dtype."""
-    if value.ndim:
-        return [_numbers(x) for x in value]
-    if value.dtype.kind in "biu" or value.dtype.kind == "c":
-        return value.item()
-    return float(str(value))

@@ -18,7 +18,7 @@ from jaxnets.convert import expressions as e
 from jaxnets.convert.calls import Build
 from jaxnets.convert.errors import ConversionError
 from jaxnets.convert.nodes import Children, Held, Own, Shared, Slot, rebuilt
-from jaxnets.convert.source import _plain as plain
+from jaxnets.convert.source import plain
 
 __all__ = ["Instance", "Parameter", "Template", "template"]
 
