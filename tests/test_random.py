@@ -177,8 +177,6 @@ def same_weights(ours: nnx.Module, theirs: torch.nn.Module) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("name", "arguments", "options"), LAYERS)
 def test_layers(name, arguments, options, dtype):
-    if not hasattr(nn, name):
-        pytest.skip(f"no {name} yet")
     ours, theirs = FLOATS[dtype]
     rngs = both(1234)
     with warnings.catch_warnings():

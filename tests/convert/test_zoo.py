@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import torch
+import transformers
 
 import jaxnets
 from examples import vision
@@ -72,11 +73,10 @@ def test_densenet_keeps_its_loop():
 
 
 def small(kind, **settings):
-    transformers = pytest.importorskip("transformers")
     usual = {"vocab_size": 50, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
     config = getattr(transformers, f"{kind}Config")(**usual, **settings)
     torch.manual_seed(0)
-    return transformers, config
+    return config
 
 
 IDS = torch.randint(2, 50, (2, 7), generator=torch.Generator().manual_seed(2))
@@ -84,7 +84,7 @@ OTHER = torch.randint(2, 50, (3, 7), generator=torch.Generator().manual_seed(3))
 
 
 def test_gpt2():
-    transformers, config = small("GPT2", n_positions=16, n_embd=12, n_layer=2, n_head=3, use_cache=False)
+    config = small("GPT2", n_positions=16, n_embd=12, n_layer=2, n_head=3, use_cache=False)
     module = transformers.GPT2LMHeadModel(config).eval()
     model, source = proven(module, (), {"input_ids": IDS}, train=False, double=False)
     assert list(jaxnets.state_dict(model)) == list(module.state_dict())
@@ -93,7 +93,7 @@ def test_gpt2():
 
 
 def test_gpt2_returns_its_cache():
-    transformers, config = small("GPT2", n_positions=16, n_embd=12, n_layer=1, n_head=3)
+    config = small("GPT2", n_positions=16, n_embd=12, n_layer=1, n_head=3)
     module = transformers.GPT2LMHeadModel(config).eval()
     model = jaxnets.from_torch(module, (IDS,))
     expected = module(IDS)
@@ -106,14 +106,14 @@ def test_gpt2_returns_its_cache():
 
 def test_t5():
     settings = {"d_model": 12, "d_kv": 4, "d_ff": 20, "num_layers": 2, "num_heads": 3, "use_cache": False}
-    transformers, config = small("T5", **settings, decoder_start_token_id=0)
+    config = small("T5", **settings, decoder_start_token_id=0)
     module = transformers.T5ForConditionalGeneration(config).eval()
     proven(module, (), {"input_ids": IDS, "decoder_input_ids": IDS[:, :5]}, train=False, double=False)
 
 
 def test_bert_with_a_mask():
     settings = {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20}
-    transformers, config = small("Bert", **settings)
+    config = small("Bert", **settings)
     module = transformers.BertModel(config).eval()
     mask = torch.ones(2, 7, dtype=torch.int64)
     mask[1, 5:] = 0
