@@ -1,7 +1,7 @@
 """PyTorch's layers as Flax NNX modules, PyTorch's checkpoints in and out.
 
-The door: `jaxnets.nn`, `jaxnets.functional`, `jaxnets.ops`, `load`, `save`, `load_state_dict`, `state_dict`,
-`TorchRngs`; where torch is installed, `from_torch`, `to_source`.
+The door: `jaxnets.nn`, `jaxnets.functional`, `jaxnets.ops`, `jaxnets.optim`, `load`, `save`, `load_state_dict`,
+`state_dict`, `TorchRngs`; where torch is installed, `from_torch`, `to_source`.
 """
 
 from importlib import import_module
@@ -14,7 +14,7 @@ from jaxnets.random import TorchRngs
 from jaxnets.state import load_state_dict, state_dict
 
 if TYPE_CHECKING:
-    from jaxnets import ops
+    from jaxnets import ops, optim
     from jaxnets.convert import from_torch as from_torch
     from jaxnets.convert import to_source as to_source
 
@@ -28,6 +28,7 @@ __all__ = [
     "load_state_dict",
     "nn",
     "ops",
+    "optim",
     "save",
     "state_dict",
 ]
@@ -35,8 +36,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """What needs torch, and what not everybody needs, is imported when it is asked for."""
-    if name == "ops":
-        return import_module("jaxnets.ops")
+    if name in ("ops", "optim"):
+        return import_module(f"jaxnets.{name}")
     if name in ("from_torch", "to_source"):
         return getattr(import_module("jaxnets.convert"), name)
     raise AttributeError(f"module 'jaxnets' has no attribute {name!r}")

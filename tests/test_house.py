@@ -21,6 +21,16 @@ ARROWS = {
     "jaxnets/functional": {"jax", "numpy", "jaxnets.check", "jaxnets.lowering"},
     "jaxnets/nn": {"jax", "numpy", "flax", "jaxnets.check", "jaxnets.functional"},
     "jaxnets/ops": {"jax", "numpy", "jaxnets.check", "jaxnets.functional", "jaxnets.lowering"},
+    "jaxnets/optim": {
+        "jax",
+        "numpy",
+        "flax",
+        "optax",
+        "jaxnets.arrays",
+        "jaxnets.check",
+        "jaxnets.nn",
+        "jaxnets.state",
+    },
     "jaxnets/convert": {
         "jax",
         "flax",
@@ -49,6 +59,8 @@ ARROWS = {
         "jaxnets.nn",
         "jaxnets.functional",
         "jaxnets.ops",
+        "jaxnets.optim",
+        "optax",
     },
 }
 
