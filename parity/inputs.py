@@ -107,7 +107,7 @@ def _seeded(seed: int, stream: int, x: Any) -> jax.Array:
     if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
         key = jax.random.fold_in(jax.random.key(seed), stream)
         return jax.random.split(key, x.shape) if x.shape else key
-    return jax.numpy.zeros(x.shape, x.dtype)
+    return jax.device_put(np.zeros(x.shape, x.dtype))
 
 
 def _layer(

@@ -333,10 +333,11 @@ class JaxSide:
     def run_twice(self, directions: Sequence[np.ndarray], along: Mapping[str, np.ndarray]) -> Gradients:
         """Gradients of the sum of `gradients * along`, by name: see `TorchSide.run_twice`."""
         floating = [self.inputs[i] for i in self.differentiable]
+        weights = {name: trees.to_jax(x) for name, x in along.items()}
 
         def slope(parameters: Any, floating: list[Any], rest: Any, inputs: list[Any], directions: Any) -> Any:
             gradients = self._gradients_by_name(self._pull(parameters, floating, rest, inputs)[1](directions))
-            return sum(jax.numpy.vdot(trees.to_jax(along[n]), gradients[n]).real for n in along)
+            return sum(jax.numpy.vdot(weights[n], gradients[n]).real for n in weights)
 
         twice = jax.jit(jax.grad(slope, argnums=(0, 1)), compiler_options=dict(QUICK))
         gradients = twice(self.parameters, floating, self.rest, self.inputs, _to_jax(directions))

@@ -37,6 +37,7 @@ class Looser:
 
 TRIGAMMA = "torch's second derivative of the log gamma function is an asymptotic series, cut off near 1e-10"
 LOGARITHMS = "torch's derivative goes through logarithms of the gradient, whose sums cancel"
+ENCODER_DECODER = "encoder and decoder in a row, each step rounded; torch itself is as far from float64 in these sums"
 
 LOOSER: tuple[Looser, ...] = (
     Looser(
@@ -83,6 +84,12 @@ LOOSER: tuple[Looser, ...] = (
         bound=3e-3,
         measured=1.5e-3,
         reason="three layers in a row, each rounding to 11 bits; torch itself is up to 1e-2 from float64 in these sums",
+    ),
+    Looser(
+        "transformer/Transformer(*", "f16", "parameter gradient", bound=2e-2, measured=1.1e-2, reason=ENCODER_DECODER
+    ),
+    Looser(
+        "transformer/Transformer(*", "bf16", "parameter gradient", bound=5e-2, measured=2.1e-2, reason=ENCODER_DECODER
     ),
 )
 

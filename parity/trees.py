@@ -52,7 +52,8 @@ def to_torch(x: Any) -> torch.Tensor:
 
 def to_jax(x: Any) -> jax.Array:
     """A new array on the default device; 64 bits become 32 where JAX holds no wider types."""
-    return jnp.array(x if isinstance(x, jax.Array) else to_numpy(x))
+    # Put there, not made there: to JAX each new shape is a program to compile.
+    return jnp.array(x) if isinstance(x, jax.Array) else jax.device_put(np.array(to_numpy(x)))
 
 
 def torch_tree(tree: Any) -> Any:
