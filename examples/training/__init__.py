@@ -1,0 +1,1 @@
+"""What the training programs share: data by grain, jitted steps, torch beside, checkpoints, meshes, pictures."""
