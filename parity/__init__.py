@@ -4,6 +4,7 @@ from parity.case import Case, Packed, bools, hard, integers, normal, rounded, un
 from parity.comparison import Report, assert_parity, compare
 from parity.suite import Check, Results, run
 from parity.tolerance import Tolerance
+from parity.training import TrainingReport, compare_training
 
 __all__ = [
     "Case",
@@ -12,9 +13,11 @@ __all__ = [
     "Report",
     "Results",
     "Tolerance",
+    "TrainingReport",
     "assert_parity",
     "bools",
     "compare",
+    "compare_training",
     "hard",
     "integers",
     "normal",
