@@ -105,7 +105,6 @@ def main(
         batch=256,
         shuffle=True,
         right=same_class,
-        block=10,
     )
 
 

@@ -50,9 +50,10 @@ class History:
 
     def as_arrays(self) -> dict[str, np.ndarray]:
         """What a checkpoint keeps; `from_arrays` is the way back."""
-        return {"losses": self.curve, "accuracies": np.array(self.accuracies, np.float64)}
+        arrays = {"losses": self.curve, "accuracies": np.array(self.accuracies, np.float64)}
+        return {name: array for name, array in arrays.items() if array.size}  # orbax takes none without numbers
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "History":
         losses = np.asarray(arrays["losses"])
-        return cls([losses], np.asarray(arrays["accuracies"]).tolist(), len(losses))
+        return cls([losses], np.asarray(arrays.get("accuracies", ())).tolist(), len(losses))

@@ -92,8 +92,10 @@ class Trainer:
         return State(optax.apply_updates(state.params, updates), optimizer, rest), loss
 
     def _steps(self, state: State, block: Any) -> tuple[State, jax.Array]:
-        # XLA's convolutions on a CPU are many times slower within a loop, so that one step is none
-        return jax.lax.scan(self._step, state, block, unroll=self.experiment.block == 1)
+        if self.experiment.block == 1:  # XLA's convolutions on a CPU are many times slower within a loop
+            state, loss = self._step(state, tuple(array[0] for array in block))
+            return state, loss[None]
+        return jax.lax.scan(self._step, state, block)
 
     def _predict(self, params: dict[str, Any], rest: dict[str, Any], inputs: Any) -> jax.Array:
         model = self.model(params, rest)
