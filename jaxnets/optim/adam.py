@@ -316,4 +316,4 @@ def SparseAdam(  # noqa: N802
         kept = {name: jnp.where(seen, value, slots[name]) for name, value in new.items()}
         return jnp.where(seen, decrement, 0.0), kept
 
-    return elementwise(_moments, formula, maximize=maximize)
+    return elementwise(_moments, formula, maximize=maximize, real=True)

@@ -267,7 +267,7 @@ def Adafactor(  # noqa: N802
         size = jnp.maximum(eps[1], _rms(p)) * jnp.minimum(lr, 1 / jnp.sqrt(step))
         return size / jnp.maximum(1.0, _rms(update) / d) * update, new
 
-    return elementwise(slots, formula, weight_decay=weight_decay, decoupled=True, maximize=maximize)
+    return elementwise(slots, formula, weight_decay=weight_decay, decoupled=True, maximize=maximize, real=True)
 
 
 def _rms(x: jax.Array) -> jax.Array:

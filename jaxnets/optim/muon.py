@@ -67,7 +67,7 @@ def Muon(  # noqa: N802
     adjustment = choice("adjust_lr_fn", "original" if adjust_lr_fn is None else adjust_lr_fn, tuple(LR_ADJUSTMENTS))
 
     def slots(p: jax.Array) -> Slots:
-        if p.ndim != 2 or jnp.iscomplexobj(p):
+        if p.ndim != 2:
             raise ValueError(f"params: Muon expects real matrices, got an array of shape {p.shape}; see param_groups")
         return {"momentum_buffer": jnp.zeros_like(p)}
 
@@ -77,7 +77,7 @@ def Muon(  # noqa: N802
         orthogonal = _orthogonalized(direction, ns_coefficients, ns_steps, eps).astype(g.dtype)
         return lr * LR_ADJUSTMENTS[adjustment](*g.shape) * orthogonal, {"momentum_buffer": buffer}
 
-    return elementwise(slots, formula, weight_decay=weight_decay, decoupled=True)
+    return elementwise(slots, formula, weight_decay=weight_decay, decoupled=True, real=True)
 
 
 def _orthogonalized(matrix: jax.Array, coefficients: tuple[float, float, float], steps: int, eps: Any) -> jax.Array:

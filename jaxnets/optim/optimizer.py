@@ -102,6 +102,7 @@ class Rule(NamedTuple):
         weight_decay: of the parameters, added to the gradients.
         decoupled: whether `lr * weight_decay * parameter` is subtracted instead.
         maximize: whether to climb.
+        real: whether complex parameters are refused, as torch does; else their two parts are treated as numbers.
     """
 
     init: Callable[[Any], Slots]
@@ -109,6 +110,7 @@ class Rule(NamedTuple):
     weight_decay: Any = 0.0
     decoupled: bool = False
     maximize: bool = False
+    real: bool = False
 
 
 def torch_optimizer(make: Callable[..., Rule]) -> Callable[..., optax.GradientTransformation]:
@@ -126,6 +128,8 @@ def torch_optimizer(make: Callable[..., Rule]) -> Callable[..., optax.GradientTr
         rule, lr = make(*bound.args, **bound.kwargs), bound.arguments["lr"]
 
         def init(params: Any) -> OptimizerState:
+            if rule.real and any(map(jnp.iscomplexobj, jax.tree.leaves(params))):
+                raise TypeError(f"params: {make.__name__} expects real parameters, got complex ones; see param_groups")
             hyperparameters = Hyperparameters(make.__name__, bound.arguments, named_leaves(params))
             return OptimizerState(jnp.zeros((), jnp.int32), rule.init(_as_real(params)), hyperparameters)
 
