@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 EXTRAS ?= test
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: help demo test parity zoo pages lint format docs clean dev
+.PHONY: help demo test parity zoo pages examples lint format docs clean dev
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -34,6 +34,9 @@ zoo: $(READY)  ## every classification model of torchvision, converted and compa
 
 pages: $(READY)  ## the converted models that the documentation shows
 	$(BIN)/python -m examples.port
+
+examples: $(READY)  ## every training program at full length beside torch; results into docs/examples.md
+	$(BIN)/python -m examples.page
 
 dev:
 	@$(MAKE) --no-print-directory EXTRAS=dev READY=$(VENV)/.ready-dev $(VENV)/.ready-dev

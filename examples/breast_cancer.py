@@ -1,5 +1,6 @@
 """Which tumours are malignant: six linear layers on the breast-cancer data of scikit-learn."""
 
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -18,8 +19,7 @@ SIZES = (30, 25, 20, 15, 10, 5, 1)
 class Net(nnx.Module):
     def __init__(self, norm: bool, *, rngs: nnx.Rngs):
         self.norm = nn.BatchNorm1d(30) if norm else nn.Identity()
-        pairs = zip(SIZES, SIZES[1:], strict=False)
-        self.layers = nn.ModuleList([nn.Linear(a, b, rngs=rngs) for a, b in pairs])
+        self.layers = nn.ModuleList([nn.Linear(a, b, rngs=rngs) for a, b in pairwise(SIZES)])
 
     def __call__(self, x):
         x = self.norm(x)
@@ -38,8 +38,7 @@ def torch_net(norm: bool):
         def __init__(self):
             super().__init__()
             self.norm = nn.BatchNorm1d(30) if norm else nn.Identity()
-            pairs = zip(SIZES, SIZES[1:], strict=False)
-            self.layers = nn.ModuleList([nn.Linear(a, b) for a, b in pairs])
+            self.layers = nn.ModuleList([nn.Linear(a, b) for a, b in pairwise(SIZES)])
 
         def forward(self, x):
             x = self.norm(x)

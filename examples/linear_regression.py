@@ -43,7 +43,9 @@ def loss(model, F, x, y):
 
 @command
 def main(
-    optimizer: Annotated[Optimizer | None, typer.Option(help="One of them; all if not given.", show_default=False)] = None,
+    optimizer: Annotated[
+        Optimizer | None, typer.Option(help="One of them; all if not given.", show_default=False)
+    ] = None,
 ) -> list[Experiment]:
     """y = 2 x from three points, by each of eight optimizers."""
     x = np.array([[1], [2], [3]], np.float32)

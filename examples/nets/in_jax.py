@@ -1,5 +1,7 @@
 """The nets in JAX. Read them beside `in_torch.py`."""
 
+from itertools import pairwise
+
 import jax.numpy as jnp
 from flax import nnx
 
@@ -12,7 +14,7 @@ class MLP(nnx.Module):
 
     def __init__(self, *, rngs: nnx.Rngs):
         sizes = (784, 512, 256, 128, 64, 10)
-        self.layers = nn.ModuleList([nn.Linear(a, b, rngs=rngs) for a, b in zip(sizes, sizes[1:], strict=False)])
+        self.layers = nn.ModuleList([nn.Linear(a, b, rngs=rngs) for a, b in pairwise(sizes)])
 
     def __call__(self, x):
         x = x.reshape(-1, 784)

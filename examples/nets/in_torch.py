@@ -1,5 +1,7 @@
 """The nets in torch. Read them beside `in_jax.py`."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -11,7 +13,7 @@ class MLP(nn.Module):
     def __init__(self):
         super().__init__()
         sizes = (784, 512, 256, 128, 64, 10)
-        self.layers = nn.ModuleList([nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)])
+        self.layers = nn.ModuleList([nn.Linear(a, b) for a, b in pairwise(sizes)])
 
     def forward(self, x):
         x = x.reshape(-1, 784)

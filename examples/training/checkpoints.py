@@ -54,11 +54,11 @@ class Checkpoints:
             ),
         )
 
-    def restore(self, state: Any, loader: grain.DatasetIterator) -> tuple[Any, History, int]:
-        """The newest state, laid out like `state`, its history, and the loader's position, where `loader` is moved to."""
+    def restore(self, state: Any, loader: grain.DatasetIterator) -> tuple[Any, History]:
+        """The newest state, laid out like `state`, and its history; `loader` is moved to where it was."""
         newest = self._manager.latest_step() if self._manager else None
         if newest is None:
-            return state, History(), 0
+            return state, History()
         restored = self._manager.restore(
             newest,
             args=ocp.args.Composite(
@@ -67,20 +67,12 @@ class Checkpoints:
                 loader=grain.checkpoint.CheckpointRestore(loader),
             ),
         )
-        return _like(state, restored.state), History.from_arrays(restored.history), position(loader)
+        return _like(state, restored.state), History.from_arrays(restored.history)
 
     def close(self) -> None:
         """Ends what still writes."""
         if self._manager:
             self._manager.close()
-
-
-def position(loader: grain.DatasetIterator) -> int:
-    """How many elements a loader has given."""
-    state = loader.get_state()
-    if "next_index" in state:
-        return state["next_index"]
-    return sum(worker["next_index"] for worker in state["workers_state"].values())
 
 
 def _plain(tree: Any) -> dict[str, jax.Array]:

@@ -143,30 +143,31 @@ def train(
         checkpoints: where the state is kept.
         say: is told the number of steps done and the last loss.
     """
-    loader = read(blocks, workers)
-    state, history, done = checkpoints.restore(trainer.state, loader)
-    running: jax.Array | None = None  # the losses of the block that the device is busy with
+    with read(blocks, workers) as loader:
+        state, history = checkpoints.restore(trainer.state, loader)
+        running: jax.Array | None = None  # the losses of the block that the device is busy with
 
-    def wait() -> None:
-        nonlocal running
-        if running is not None:
-            history.add(np.asarray(running), time.perf_counter())
-            say(len(history), history.losses[-1][-1])
-        running = None
+        def wait() -> None:
+            nonlocal running
+            if running is not None:
+                history.add(np.asarray(running), time.perf_counter())
+                say(len(history), history.losses[-1][-1])
+            running = None
 
-    history.start(time.perf_counter())
-    for i, block in enumerate(loader, start=done):
-        split = blocks.is_split(blocks.size(blocks.plan[i][0]))
-        state, losses = trainer.steps(state, devices.put_block(block, trainer.mesh, split))
-        wait()
-        running = losses
-        if i in blocks.measured or checkpoints.is_due(len(history), len(history) + len(blocks.plan[i])):
+        history.start(time.perf_counter())
+        for i, block in enumerate(loader, start=blocks.after(len(history))):
+            split = blocks.is_split(blocks.size(blocks.plan[i][0]))
+            state, losses = trainer.steps(state, devices.put_block(block, trainer.mesh, split))
             wait()
-            if i in blocks.measured:
-                history.measure(trainer.accuracy(state))
-            if checkpoints.is_due(len(history) - len(blocks.plan[i]), len(history)):
-                checkpoints.save(len(history), state, history, loader)
-            history.start(time.perf_counter())
-    wait()
+            running = losses
+            due = checkpoints.is_due(len(history), len(history) + len(losses))
+            if i in blocks.measured or due:
+                wait()
+                if i in blocks.measured:
+                    history.measure(trainer.accuracy(state))
+                if due:
+                    checkpoints.save(len(history), state, history, loader)
+                history.start(time.perf_counter())
+        wait()
     checkpoints.close()
     return state, history

@@ -34,13 +34,15 @@ def train(
     optimizer = make_optimizer(experiment, model)
     history = History()
     history.start(time.perf_counter())
-    for i, block in enumerate(read(blocks, workers)):
-        losses = [step(experiment, model, optimizer, batch) for batch in zip(*map(torch.from_numpy, block), strict=True)]
-        history.add(torch.stack(losses).numpy(), time.perf_counter())
-        say(len(history), history.losses[-1][-1])
-        if i in blocks.measured:
-            history.measure(accuracy(experiment, model))
-            history.start(time.perf_counter())
+    with read(blocks, workers) as loader:
+        for i, block in enumerate(loader):
+            batches = zip(*map(torch.from_numpy, block), strict=True)
+            losses = [step(experiment, model, optimizer, batch) for batch in batches]
+            history.add(torch.stack(losses).numpy(), time.perf_counter())
+            say(len(history), history.losses[-1][-1])
+            if i in blocks.measured:
+                history.measure(accuracy(experiment, model))
+                history.start(time.perf_counter())
     return history
 
 

@@ -1,8 +1,8 @@
 """Batches by grain: the same for JAX and torch, in any process, from any position."""
 
 from collections.abc import Iterator
-from itertools import groupby, islice
-from typing import Any
+from contextlib import contextmanager
+from itertools import accumulate, groupby, islice
 
 import grain
 import numpy as np
@@ -16,7 +16,7 @@ Step = tuple[int, int]  # the epoch, the batch within it
 
 
 class Blocks:
-    """A whole training as a list for grain: element i holds the arrays of the i-th block of steps, `(steps, batch, ...)`.
+    """A whole training as a list for grain: element i holds the arrays of block i of steps, `(steps, batch, ...)`.
 
     A block is one call of a compiled loop. Its batches have one size, and none reaches past a measurement of the
     accuracy. Which rows an epoch begins with depends on the seed and the epoch alone, so any element can be read at
@@ -59,6 +59,10 @@ class Blocks:
         """Whether a batch of that many rows is split over the devices."""
         return size % self.devices == 0
 
+    def after(self, steps: int) -> int:
+        """The block that follows when this many steps are made, which is where one ends."""
+        return [0, *accumulate(map(len, self.plan))].index(steps)
+
     def __len__(self) -> int:
         return len(self.plan)
 
@@ -82,7 +86,8 @@ class Blocks:
         return self._order[1]
 
 
-def read(blocks: Blocks, workers: int = 0) -> Iterator[Any]:
+@contextmanager
+def read(blocks: Blocks, workers: int = 0) -> Iterator[grain.DatasetIterator]:
     """grain's iterator over the blocks; `workers` processes read ahead."""
     dataset = grain.MapDataset.source(blocks).to_iter_dataset(
         grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)  # a thread costs more than these arrays do
@@ -90,4 +95,8 @@ def read(blocks: Blocks, workers: int = 0) -> Iterator[Any]:
     if workers:
         flags.FLAGS.mark_as_parsed()  # grain's processes ask absl for flags that only absl's own main would parse
         dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
-    return iter(dataset)
+    iterator = iter(dataset)
+    try:
+        yield iterator
+    finally:
+        iterator.close()  # ends the workers

@@ -56,7 +56,12 @@ def relative_differences(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 @contextmanager
 def progress(title: str, blocks: Blocks, visible: bool) -> Iterator[Callable[[int, float], None]]:
     """A bar over all steps, as a function of the steps done and the last loss."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+    )
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=not visible) as bar:
         task = bar.add_task(title, total=sum(map(len, blocks.plan)), loss="")
         yield lambda steps, loss: bar.update(task, completed=steps, loss=f"{loss:.4g}")
@@ -111,7 +116,9 @@ def draw(results: list[Result], path: Path) -> None:
     """The loss of every step: one panel for each experiment, torch's curve dashed over ours."""
     columns = min(4, len(results))
     rows = -(-len(results) // columns)
-    figure = Figure(figsize=(5 if columns == 1 else 3 * columns, 3.2 if rows == 1 else 2.6 * rows), layout="constrained")
+    figure = Figure(
+        figsize=(5 if columns == 1 else 3 * columns, 3.2 if rows == 1 else 2.6 * rows), layout="constrained"
+    )
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, result in zip(panels, results, strict=False):
         panel.plot(result.ours.curve, label="JAX", linewidth=2.5, color="tab:orange")

@@ -37,7 +37,9 @@ def run(experiment: Experiment, options: Options) -> report.Result:
     mesh = devices.mesh_of(options.data_parallel, options.fsdp)
     blocks = Blocks(experiment, options.seed, (jax.process_index(), jax.process_count()), mesh.size)
     if first and not blocks.is_split(blocks.batch):
-        report.console.print(f"A batch of {blocks.batch} is not split over {mesh.size} devices; --batch chooses another")
+        report.console.print(
+            f"A batch of {blocks.batch} is not split over {mesh.size} devices; --batch chooses another"
+        )
     folder = options.checkpoints and options.checkpoints / experiment.name
     checkpoints = Checkpoints(folder, options.every, options.resume)
     trainer = in_jax.Trainer(experiment, options.seed, mesh, options.precision)

@@ -31,27 +31,26 @@ def same(a, b):
 @pytest.mark.parametrize(
     ("program", "name", "every"),
     [
-        ("breast_cancer --epochs 3000", "breast_cancer", 50),
-        ("breast_cancer --mini-batches --norm --workers 2 --epochs 40", "breast_cancer_norm_mini_batches", 34),
-        ("digits_nets --net mlp --epochs 3", "digits_mlp", 7),
+        ("breast_cancer --epochs 2000", "breast_cancer", 50),
+        ("breast_cancer --mini-batches --norm --workers 2 --epochs 20", "breast_cancer_norm_mini_batches", 34),
     ],
 )
 def test_killed_and_resumed(program, name, every, tmp_path):
-    """SIGKILL at three random moments behind the first checkpoint; each time the training is resumed."""
+    """SIGKILL at two random moments behind the first checkpoint; each time the training is resumed."""
     command = [*program.split(), "--every", every]
     run(*command, "--out", tmp_path / "whole")
     kept = tmp_path / "kept"
     command += ["--checkpoints", kept, "--out", tmp_path / "resumed"]
     seed = random.randrange(1 << 32)
     moments, killed, resume = random.Random(seed), 0, []
-    for _ in range(3):
+    for _ in range(2):
         process = start(*command, *resume)
         newest = steps(kept / name)
         while process.poll() is None and steps(kept / name) == newest:
             time.sleep(0.005)
         time.sleep(moments.uniform(0, 0.3))
         if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)  # the workers too, as when a machine fails
             killed += 1
         process.communicate()
         resume = ["--resume"]

@@ -4,10 +4,12 @@ A loss is compared relative to itself, a weight relative to the greatest of its 
 """
 
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from programs import ended, run, start
+from programs import ROOT, ended, environment, run, start
 
 import jaxnets
 
@@ -55,11 +57,6 @@ def test_two_processes(flags, devices, alone, tmp_path):
 
 
 def test_parameters_and_moments_are_laid_out_over_fsdp():
-    import subprocess
-    import sys
-
-    from programs import ROOT, environment
-
     code = """
 from examples.digits_nets import loss
 from examples.nets.in_jax import MLP

@@ -6,12 +6,14 @@ looked at.
 """
 
 import gzip
+import subprocess
 import sys
 
 import numpy as np
 import pytest
-from programs import numbers, run
+from programs import ROOT, environment, numbers, run
 
+from examples.names import read_names
 from examples.training.digits import digits, read_idx
 from examples.training.report import relative_differences
 
@@ -59,10 +61,6 @@ def test_hello_is_answered(tmp_path):
 
 def test_torch_is_imported_only_if_asked_for(tmp_path):
     """A program whose process cannot import torch runs, and fails only with `--torch`."""
-    import subprocess
-
-    from programs import ROOT, environment
-
     code = "import sys; sys.modules['torch'] = None; from examples.quadratic import main; main()"
     plain = [sys.executable, "-c", code, "--epochs", "2", "--out", str(tmp_path)]
     options = {"cwd": ROOT, "env": environment(), "capture_output": True, "text": True}
@@ -120,13 +118,11 @@ def test_damaged_idx_files_are_refused(content, message, tmp_path):
 
 
 def test_missing_idx_files_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz"):
+    with pytest.raises(FileNotFoundError, match=r"neither train-images-idx3-ubyte nor train-images-idx3-ubyte\.gz"):
         digits(tmp_path)
 
 
 def test_names_that_are_no_names(tmp_path):
-    from examples.names import read_names
-
     (tmp_path / "names.csv").write_text("Smith,England\nÅberg,Sweden\n")
     with pytest.raises(ValueError, match=r"row 2: expected an ASCII name and a country, got \['Åberg', 'Sweden'\]"):
         read_names(tmp_path / "names.csv")

@@ -17,11 +17,10 @@ def environment(devices: int = 1) -> dict[str, str]:
 
 
 def start(program: str, *args: Any, devices: int = 1) -> subprocess.Popen:
-    """The program, running."""
+    """The program, running, with its workers in a process group of its own."""
     command = [sys.executable, "-m", f"examples.{program}", *map(str, args)]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment(devices), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+    return subprocess.Popen(command, cwd=ROOT, env=environment(devices), **options)
 
 
 def ended(process: subprocess.Popen) -> str:
