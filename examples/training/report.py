@@ -1,6 +1,7 @@
 """What is shown: progress, a table, curves."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ HEADINGS = (
     "microseconds a step",
 )
 
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 140)  # a file has room for the whole table
 
 
 class Result(NamedTuple):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 import jaxnets
 from examples.training import devices, in_jax, report
@@ -21,27 +22,27 @@ def run_all(make: Callable[[], Experiment | Iterable[Experiment]], options: Opti
     if options.coordinator:
         devices.join(options.coordinator, options.processes, options.process)
     jax.config.update("jax_enable_x64", options.precision is Precision.FLOAT64)
-    made = make()
-    experiments = [options.applied(e) for e in ([made] if isinstance(made, Experiment) else made)]
     try:
-        results = [run(experiment, options) for experiment in experiments]
-    except (FileExistsError, ValueError) as error:
-        sys.exit(f"{experiments[0].name}: {error}")
+        made = make()
+        experiments = [options.applied(e) for e in ([made] if isinstance(made, Experiment) else made)]
+        mesh = devices.mesh_of(options.data_parallel, options.fsdp)
+        kept = [options.checkpoints and options.checkpoints / experiment.name for experiment in experiments]
+        checkpoints = [Checkpoints(folder, options.every, options.resume) for folder in kept]
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+    results = [run(*pair, mesh, options) for pair in zip(experiments, checkpoints, strict=True)]
     if options.process == 0:
         report.show(results, options.out)
 
 
-def run(experiment: Experiment, options: Options) -> report.Result:
+def run(experiment: Experiment, checkpoints: Checkpoints, mesh: Mesh, options: Options) -> report.Result:
     """Trains one experiment; process 0 writes its files."""
     first = options.process == 0
-    mesh = devices.mesh_of(options.data_parallel, options.fsdp)
     blocks = Blocks(experiment, options.seed, (jax.process_index(), jax.process_count()), mesh.size)
     if first and not blocks.is_split(blocks.batch):
         report.console.print(
             f"A batch of {blocks.batch} is not split over {mesh.size} devices; --batch chooses another"
         )
-    folder = options.checkpoints and options.checkpoints / experiment.name
-    checkpoints = Checkpoints(folder, options.every, options.resume)
     trainer = in_jax.Trainer(experiment, options.seed, mesh, options.precision)
     with report.progress(f"{experiment.name} in JAX", blocks, first) as say:
         state, ours = in_jax.train(trainer, blocks, options.workers, checkpoints, say)
