@@ -80,12 +80,12 @@ def _conv_by_sums(
     c_out, channels, *kernel = weight.shape
     slices = _slices(wide(x), kernel, stride, padding, dilation)
     sizes = slices[0].shape[2:]
-    weights = wide(weight).reshape(groups, c_out // groups, channels, len(slices), *(1 for _ in sizes))
+    weights = wide(weight).reshape(1, groups, c_out // groups, channels, len(slices), *(1 for _ in sizes))
     total: Any = 0
     for tap, part in enumerate(slices):
         part = part.reshape(n, groups, 1, channels, *sizes)
         for channel in range(channels):
-            total = total + part[:, :, :, channel] * weights[:, :, channel, tap]
+            total = total + part[:, :, :, channel] * weights[:, :, :, channel, tap]
     return total.reshape(n, c_out, *sizes).astype(x.dtype)
 
 
