@@ -60,6 +60,7 @@ ARROWS = {
         "jaxnets.functional",
         "jaxnets.ops",
         "jaxnets.optim",
+        "matplotlib",
         "optax",
     },
 }
