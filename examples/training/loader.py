@@ -1,5 +1,8 @@
 """Batches by grain: the same for JAX and torch, in any process, from any position."""
 
+import multiprocessing
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate, groupby, islice
@@ -86,6 +89,16 @@ class Blocks:
         return self._order[1]
 
 
+def _end_with_parent(worker: int, workers: int) -> None:
+    """Ends a worker whose training was killed: left to itself it would wait for ever for somebody to read."""
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @contextmanager
 def read(blocks: Blocks, workers: int = 0) -> Iterator[grain.DatasetIterator]:
     """grain's iterator over the blocks; `workers` processes read ahead."""
@@ -94,7 +107,9 @@ def read(blocks: Blocks, workers: int = 0) -> Iterator[grain.DatasetIterator]:
     )
     if workers:
         flags.FLAGS.mark_as_parsed()  # grain's processes ask absl for flags that only absl's own main would parse
-        dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
+        dataset = dataset.mp_prefetch(
+            grain.MultiprocessingOptions(num_workers=workers), worker_init_fn=_end_with_parent
+        )
     iterator = iter(dataset)
     try:
         yield iterator

@@ -17,9 +17,9 @@ def environment(devices: int = 1) -> dict[str, str]:
 
 
 def start(program: str, *args: Any, devices: int = 1) -> subprocess.Popen:
-    """The program, running, with its workers in a process group of its own."""
+    """The program, running."""
     command = [sys.executable, "-m", f"examples.{program}", *map(str, args)]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, cwd=ROOT, env=environment(devices), **options)
 
 
