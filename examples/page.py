@@ -35,7 +35,7 @@ PROGRAMS = {
     "names, bidirectional GRU": "names --bidirectional",
 }
 
-# those whose rounding grows, a hundred epochs or one in float64
+# those whose rounding grows, shorter, and in float64
 IN_FLOAT64 = {
     "breast cancer": "breast_cancer --epochs 250",
     "digits, residual, BatchNorm2d": "digits_nets --net residual --epochs 1",
