@@ -125,7 +125,8 @@ def machine() -> str:
     import torch
 
     return (
-        f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__} on one thread, JAX {jax.__version__}."
+        f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__} on one thread, JAX {jax.__version__}; "
+        f"load average {os.getloadavg()[2]:.1f}, of which the programs themselves are about one."
     )
 
 

@@ -162,23 +162,27 @@ def LBFGS(  # noqa: N802
     def init(params: Any) -> LBFGSState:
         if isinstance(history_size, jax.core.Tracer):
             raise TypeError("history_size: is traced, but shapes depend on it; give it to LBFGS as a number")
-        dtype = _dtype(params)
-        zeros = jax.tree.map(lambda p: jnp.zeros(jnp.shape(p), dtype), params)
-        rows = jax.tree.map(lambda p: jnp.zeros((int(history_size), *jnp.shape(p)), dtype), params)
-        zero, none = jnp.zeros((), dtype), jnp.zeros((), jnp.int32)
+        dtype, rows = _dtype(params), int(history_size)
+
+        def like_params(*axes: int) -> Any:  # new arrays each time: a state whose arrays are shared cannot be donated
+            return jax.tree.map(lambda p: jnp.zeros((*axes, *jnp.shape(p)), dtype), params)
+
+        def count() -> jax.Array:
+            return jnp.zeros((), jnp.int32)
+
         return LBFGSState(
-            step=none,
-            func_evals=none,
-            n_iter=none,
-            d=zeros,
-            t=zero,
-            old_dirs=rows,
-            old_stps=rows,
-            ro=jnp.zeros((int(history_size),), dtype),
+            step=count(),
+            func_evals=count(),
+            n_iter=count(),
+            d=like_params(),
+            t=jnp.zeros((), dtype),
+            old_dirs=like_params(rows),
+            old_stps=like_params(rows),
+            ro=jnp.zeros(rows, dtype),
             H_diag=jnp.ones((), dtype),
-            prev_flat_grad=zeros,
-            prev_loss=zero,
-            pairs=none,
+            prev_flat_grad=like_params(),
+            prev_loss=jnp.zeros((), dtype),
+            pairs=count(),
             hyperparameters=Hyperparameters("LBFGS", arguments, named_leaves(params)),
         )
 

@@ -115,6 +115,12 @@ def test_injected_numbers_change_while_training(name: str):
     np.testing.assert_allclose(first["weight"], expected["weight"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", [name for name in optim.__all__ if name[0].isupper()])
+def test_states_can_be_donated(name: str):
+    leaves = jax.tree.leaves(getattr(optim, name)().init({"weight": jnp.ones((3, 2)), "other": jnp.ones((2, 2))}))
+    assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
+
+
 def test_empty_and_scalar_parameters():
     params = {"none": jnp.ones((0, 3)), "one": jnp.ones(())}
     for name in (name for name in optim.__all__ if name[0].isupper() and name not in ("LBFGS", "Muon")):
