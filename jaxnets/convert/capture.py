@@ -42,10 +42,10 @@ from jaxnets.convert.copies import copied
 from jaxnets.convert.errors import ConversionError, Refusal, refuse
 from jaxnets.convert.general import holds
 from jaxnets.convert.kinds import is_chain
+from jaxnets.convert.leaves import Leaves
 from jaxnets.convert.lift import lift
 from jaxnets.convert.objects import Opened, map_objects, object_leaves, opened, without_objects
 from jaxnets.convert.sizes import Axis, Size
-from jaxnets.convert.stock import is_stock
 from jaxnets.convert.trace import Call, Op, Place, Structure, Value, map_tree, tree_values
 
 __all__ = ["BATCH", "Trace", "capture"]
@@ -92,6 +92,7 @@ def capture(
     dynamic: set[int],
     size: int = BATCH,
     longest: int | None = None,
+    leaves: Leaves | None = None,
 ) -> Trace:
     """The trace of `module(*args, **kwargs)`.
 
@@ -103,17 +104,19 @@ def capture(
         dynamic: which of the tensors among the arguments have a batch of any size as their first axis.
         size: that the batch has meanwhile.
         longest: after how many calls of functions and modules it is enough, since it was that many with another batch.
+        leaves: what its layers gave before.
     """
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     inside = copied(module)
     inside.train(train)
-    recorder = Recorder(inside, fake, _batch((args, kwargs), dynamic), longest)
+    leaves = leaves or Leaves()
+    recorder = Recorder(inside, fake, _batch((args, kwargs), dynamic), leaves, longest)
     given_args, given_kwargs = _faked((tuple(args), dict(kwargs)), fake, dynamic, size)
     before = _attributes(inside)
     _listen(recorder, inside, given_args, given_kwargs)
     left = _changed(before, _attributes(inside))
     if left and not recorder.refusals:
-        again = Recorder(inside, fake, _batch((args, kwargs), dynamic), longest=recorder.length)
+        again = Recorder(inside, fake, _batch((args, kwargs), dynamic), leaves, longest=recorder.length)
         inputs = _faked((tuple(args), dict(kwargs)), fake, dynamic, size)
         if not (_repeats(recorder, again, inside, inputs, size) or again.refusals):
             what = f"a result that depends on earlier calls, by the attribute {' or '.join(map(repr, left))},"
@@ -142,9 +145,10 @@ def _listen(recorder: "Recorder", module: torch.nn.Module, args: Sequence[Any], 
 def _attributes(module: torch.nn.Module) -> dict[str, Any]:
     """What modules hold besides their layers, parameters, buffers and other arrays: containers as they are now."""
     found: dict[str, Any] = {}
+    usual = {name for name in vars(torch.nn.Module()) if name.startswith("_")}
     for path, part in module.named_modules():
         for name, x in vars(part).items():
-            if name.startswith("_") and name in vars(torch.nn.Module()):
+            if name in usual:
                 continue
             held = tuple(x) if isinstance(x, list) else tuple(x.items()) if isinstance(x, dict) else x
             found[f"{path}.{name}" if path else name] = held
@@ -219,11 +223,19 @@ class Recorder:
         module: the module that will run.
         fake: torch's mode of tensors without data.
         batch: the size of the batch that `BATCH` stands for.
+        leaves: what layers gave before.
         longest: after how many calls it is enough.
     """
 
-    def __init__(self, module: torch.nn.Module, fake: FakeTensorMode, batch: int | None, longest: int | None = None):
-        self.module, self.fake, self.batch = module, fake, batch
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        fake: FakeTensorMode,
+        batch: int | None,
+        leaves: Leaves,
+        longest: int | None = None,
+    ):
+        self.module, self.fake, self.batch, self.leaves = module, fake, batch, leaves
         self.length, self.longest = 0, longest
         self.aliases = Aliases(self)
         self.root: Call = Call("", module, False)
@@ -330,7 +342,7 @@ class Recorder:
             self._hidden -= 1
 
     def _telling(self, path: str, module: torch.nn.Module) -> Callable[..., Any]:
-        forward, leaf = module.forward, is_stock(module)
+        forward, leaf = module.forward, self.leaves.is_stock(path, module)
 
         @wraps(forward)
         def telling(*args: Any, **kwargs: Any) -> Any:
@@ -427,7 +439,11 @@ class Recorder:
         tensors = [x for x in object_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
         with self.aliases.watching(tensors) as written:
             recurrent = isinstance(call.module, torch.nn.RNNBase)
-            output: Any = packing.recurrent(call.module, *args, **kwargs) if recurrent else forward(*args, **kwargs)
+            output: Any = (
+                packing.recurrent(call.module, *args, **kwargs)
+                if recurrent
+                else self.leaves.run(call.path, call.module, forward, args, kwargs)
+            )
         if written and getattr(call.module, "inplace", False):
             value = self.new_value(output)
             call.output = value

@@ -2,7 +2,8 @@
 
 import inspect
 import linecache
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from jaxnets.convert.assemble import Assembler
 from jaxnets.convert.capture import BATCH, Trace, capture
 from jaxnets.convert.errors import ConversionError, Refusal, refuse
 from jaxnets.convert.general import holds
+from jaxnets.convert.leaves import Leaves
 from jaxnets.nn.utils.skip_init import unfilled_rngs
 from jaxnets.state import load_state_dict
 
@@ -129,21 +131,22 @@ def _captured(module: Any, args: Any, kwargs: Any, dynamic_batch: bool) -> list[
     """What the module does in training and in evaluation, for any batch if that can be."""
     tensors = [x for x in torch.utils._pytree.tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
     tries: list[set[int]] = [set()]
+    look = partial(capture, module, args, kwargs, leaves=Leaves())
     if dynamic_batch and tensors and tensors[0].ndim and tensors[0].shape[0]:
         batch = tensors[0].shape[0]
         tries = [{i for i, x in enumerate(tensors) if x.ndim and x.shape[0] == batch}, {0}, set()]
     for dynamic in tries:
         try:
             size = max(batch, 2) if dynamic else BATCH  # torch takes an axis of size one for none, here and there
-            traces = [capture(module, args, kwargs, train=t, dynamic=dynamic, size=size) for t in (True, False)]
+            traces = [look(train=t, dynamic=dynamic, size=size) for t in (True, False)]
             if any(trace.refusals for trace in traces) or not dynamic:
                 return [(trace, bool(dynamic)) for trace in traces]
             general = [
-                capture(module, args, kwargs, train=t, dynamic=dynamic, longest=trace.length)
+                look(train=t, dynamic=dynamic, longest=trace.length)
                 for t, trace in zip((True, False), traces, strict=True)
             ]
             every = all(holds(a.root, b.root, (BATCH, size)) for a, b in zip(general, traces, strict=True))
-            if every and (batch > 1 or _holds_for_one(module, args, kwargs, dynamic, general)):
+            if every and (batch > 1 or _holds_for_one(look, dynamic, general)):
                 return [(trace, True) for trace in general]
         except Exception:
             if not dynamic:
@@ -151,11 +154,11 @@ def _captured(module: Any, args: Any, kwargs: Any, dynamic_batch: bool) -> list[
     raise AssertionError
 
 
-def _holds_for_one(module: Any, args: Any, kwargs: Any, dynamic: set[int], general: Sequence[Trace]) -> bool:
+def _holds_for_one(look: Callable[..., Trace], dynamic: set[int], general: Sequence[Trace]) -> bool:
     """Whether a module does for a batch of one what it does for every batch; in training it may need more."""
     for train, trace in zip((True, False), general, strict=True):
         try:
-            one = capture(module, args, kwargs, train=train, dynamic=dynamic, size=1)
+            one = look(train=train, dynamic=dynamic, size=1)
         except ConversionError:
             continue
         if not holds(trace.root, one.root, (BATCH, 1)):
