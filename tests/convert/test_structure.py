@@ -452,6 +452,22 @@ def test_squeeze_of_a_batch_of_one():
     assert 'check.shape("x", x, (1, 3))' in source
 
 
+@pytest.mark.parametrize(
+    ("squeeze", "text"),
+    [
+        (lambda x: x.squeeze(), "ops.squeeze(x)"),
+        (lambda x: torch.squeeze(x, 0), "ops.squeeze(x, 0)"),
+        (lambda x: x.squeeze(dim=(0, 2)), "ops.squeeze(x, dim=(0, 2))"),
+        (lambda x: x.squeeze(-1), "x.squeeze(-1)"),
+    ],
+)
+def test_squeeze_drops_what_has_one_element_when_it_runs(squeeze, text):
+    module = net(lambda self, x: squeeze(self.linear(x)), linear=nn.Linear(3, 1))
+    others = [(normal(1, 4, 3),), (normal(5, 1, 3),), (normal(1, 1, 3),)]
+    _, source = proven(module, normal(2, 4, 3), others=others)
+    assert text in source
+
+
 # -- state -----------------------------------------------------------------------------------------------------------
 
 

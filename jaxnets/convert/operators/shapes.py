@@ -69,10 +69,12 @@ def _attribute(name: str, body: "Body", op: Op, input: Value) -> e.Expr | None:
 
 
 def _squeeze(body: "Body", op: Op, input: Value, dim: Any = None) -> e.Expr | None:
-    wanted = range(input.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
-    gone = [int(d) for d in wanted if input.ndim and isinstance(input.shape[d], int) and input.shape[d] == 1]
-    if not gone:
+    if not input.ndim:
         return body.expr(input)
+    wanted = range(input.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
+    gone = [int(d) for d in wanted]
+    if not gone or any(int(input.shape[d]) != 1 for d in gone):
+        return None  # which axes go depends on sizes, which may be other ones later: a batch of one
     return e.method(body.expr(input), "squeeze", gone[0] if len(gone) == 1 else tuple(gone))
 
 
