@@ -77,6 +77,7 @@ def test_by_torchs_name(name):
             check(function, args, kwargs)
 
 
+@pytest.mark.filterwarnings("ignore:This overload of:UserWarning")  # torch says it once in a process
 @pytest.mark.parametrize("name", [n for n in PUBLIC if hasattr(torch.Tensor, f"{n.partition('.')[0]}_")])
 def test_in_place(name):
     function = getattr(torch.Tensor, f"{name.partition('.')[0]}_")
