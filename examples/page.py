@@ -124,8 +124,9 @@ def machine() -> str:
     import jax
     import torch
 
+    versions = f"torch {torch.__version__} on one thread, JAX {jax.__version__}"
     return (
-        f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__} on one thread, JAX {jax.__version__}; "
+        f"{platform.machine()}, {os.cpu_count()} cores, {versions}; "
         f"load average {os.getloadavg()[2]:.1f}, of which the programs themselves are about one."
     )
 
