@@ -1,6 +1,7 @@
 """Softmax over clusters of classes: `torch.nn.AdaptiveLogSoftmaxWithLoss`."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ class AdaptiveLogSoftmaxWithLoss(Layer):
         div_value: `B_i` has `F // div_value^(i + 1)` rows.
         head_bias: whether `A x` has a bias.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws as `Linear` does.
 
     Attributes:
@@ -66,6 +68,8 @@ class AdaptiveLogSoftmaxWithLoss(Layer):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveLogSoftmaxWithLoss.html
     """
 
+    computing_methods = ("__call__", "log_prob", "predict")
+
     def __init__(
         self,
         in_features: int,
@@ -75,8 +79,11 @@ class AdaptiveLogSoftmaxWithLoss(Layer):
         head_bias: bool = False,
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
+        self._dtype_of_parameters(dtype, param_dtype)
+        linear = partial(Linear, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
         self.in_features = check.integer("in_features", in_features, least=0)
         self.n_classes = check.integer("n_classes", n_classes)
         if not check.is_sequence(cutoffs):
@@ -91,14 +98,14 @@ class AdaptiveLogSoftmaxWithLoss(Layer):
         self.div_value, self.head_bias = check.number("div_value", div_value), check.truth("head_bias", head_bias)
         self.shortlist_size, self.n_clusters = given[0], len(given)
         self.head_size = self.shortlist_size + self.n_clusters
-        self.head = Linear(in_features, self.head_size, bias=self.head_bias, dtype=dtype, rngs=rngs)
+        self.head = linear(in_features, self.head_size, bias=self.head_bias)
         self.tail = ModuleList()
         for i, (low, high) in enumerate(pairwise(self.cutoffs)):
             hidden = int(in_features // self.div_value ** (i + 1))
             self.tail.append(
                 Sequential(
-                    Linear(in_features, hidden, bias=False, dtype=dtype, rngs=rngs),
-                    Linear(hidden, high - low, bias=False, dtype=dtype, rngs=rngs),
+                    linear(in_features, hidden, bias=False),
+                    linear(hidden, high - low, bias=False),
                 )
             )
 

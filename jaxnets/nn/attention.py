@@ -36,6 +36,7 @@ class MultiheadAttention(Layer):
         vdim: size of the values, `embed_dim` when not given.
         batch_first: whether batched arrays are `(N, L, E)`, not `(L, N, E)`.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws the parameters, `dropout` is forked and kept if `dropout` is not 0.
 
     Attributes:
@@ -79,6 +80,7 @@ class MultiheadAttention(Layer):
         batch_first: bool = False,
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
         self.embed_dim = E = check.integer("embed_dim", embed_dim, least=1)
@@ -94,7 +96,8 @@ class MultiheadAttention(Layer):
         bias = check.truth("bias", bias)
 
         # drawn first, as torch does
-        self.out_proj = Linear(E, E, bias, dtype, rngs=rngs)
+        self.out_proj = Linear(E, E, bias, dtype, param_dtype=param_dtype, rngs=rngs)
+        dtype = self._dtype_of_parameters(dtype, param_dtype)
         packed = self.kdim == self.vdim == E
         self.in_proj_weight = parameter(rngs, init.xavier_uniform, (3 * E, E), dtype) if packed else None
         self.q_proj_weight = None if packed else parameter(rngs, init.xavier_uniform, (E, E), dtype)

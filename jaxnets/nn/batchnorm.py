@@ -8,6 +8,7 @@ from flax import nnx
 
 from jaxnets import check
 from jaxnets import functional as F
+from jaxnets.nn import precision
 from jaxnets.nn.parameters import Family, float_dtype, value
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm"]
@@ -15,6 +16,8 @@ __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm"]
 
 class NormBase(Family):
     """What batch and instance normalisation have in common: a scale for each channel, and running statistics."""
+
+    wide_parameters = True
 
     def __init__(
         self,
@@ -25,7 +28,9 @@ class NormBase(Family):
         track_running_stats: bool,
         dtype: Any,
         bias: bool,
+        param_dtype: Any,
     ):
+        dtype = self._dtype_of_parameters(dtype, param_dtype)
         self.num_features = check.integer("num_features", num_features, least=0)
         self.eps = check.number("eps", eps)
         self.momentum = None if momentum is None else check.number("momentum", momentum)
@@ -66,9 +71,10 @@ class _BatchNorm(NormBase):
         dtype: Any = None,
         *,
         bias: bool = True,
+        param_dtype: Any = None,
         rngs: nnx.Rngs | None = None,
     ):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias, param_dtype)
 
     def __call__(self, input: jax.Array) -> jax.Array:
         input = check.array("input", input)
@@ -134,6 +140,7 @@ class BatchNorm2d(_BatchNorm):
         affine: whether to learn `weight` and `bias`.
         track_running_stats: whether to keep running averages; without them evaluation uses the batch's as well.
         dtype: dtype of parameters and statistics, float32 when not given.
+        param_dtype: dtype of both in place of `dtype`, which is then that of the output; see `Layer`.
         bias: whether an affine layer learns `bias`.
         rngs: accepted like that of other layers; nothing is random here.
 
@@ -197,6 +204,7 @@ class SyncBatchNorm(_BatchNorm):
         track_running_stats: whether to keep running averages; without them evaluation uses the batch's as well.
         process_group: the name of the mapped axis, or a tuple of names, in training; None: this program's batch.
         dtype: dtype of parameters and statistics, float32 when not given.
+        param_dtype: dtype of both in place of `dtype`, which is then that of the output; see `Layer`.
         bias: whether an affine layer learns `bias`.
         rngs: accepted like that of other layers; nothing is random here.
 
@@ -231,9 +239,12 @@ class SyncBatchNorm(_BatchNorm):
         dtype: Any = None,
         *,
         bias: bool = True,
+        param_dtype: Any = None,
         rngs: nnx.Rngs | None = None,
     ):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias=bias)
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, dtype, bias=bias, param_dtype=param_dtype
+        )
         names = process_group if isinstance(process_group, tuple) else (process_group,)
         if process_group is not None and not all(isinstance(name, str) for name in names):
             raise TypeError(
@@ -296,4 +307,5 @@ class SyncBatchNorm(_BatchNorm):
         new = cls(*settings, process_group, bias=layer.bias is not None)
         for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked", "use_running_average"):
             setattr(new, name, getattr(layer, name))
+        object.__setattr__(new, "__class__", precision.like(type(layer), cls))
         return new

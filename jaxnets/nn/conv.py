@@ -64,6 +64,7 @@ class ConvNd(_Windowed):
         bias: whether to learn `b`.
         padding_mode: what the border holds: "zeros", "reflect", "replicate" or "circular".
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws both parameters from `U(-sqrt(k), sqrt(k))`,
             `k = groups / (in_channels * prod(kernel_size))`.
 
@@ -96,8 +97,10 @@ class ConvNd(_Windowed):
         padding_mode: str = "zeros",
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
+        dtype = self._dtype_of_parameters(dtype, param_dtype)
         self._set_geometry(in_channels, out_channels, kernel_size, stride, dilation, groups)
         self.padding = padding if isinstance(padding, str) else check.ntuple("padding", padding, self.n, least=0)
         self.padding_mode = check.choice("padding_mode", padding_mode, PADDING_MODES)
@@ -170,6 +173,7 @@ class ConvTransposeNd(_Windowed):
         dilation: distance of the kernel's taps, at least 1.
         padding_mode: "zeros" only.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws both parameters from `U(-sqrt(k), sqrt(k))`,
             `k = groups / (out_channels * prod(kernel_size))`.
 
@@ -202,8 +206,10 @@ class ConvTransposeNd(_Windowed):
         padding_mode: str = "zeros",
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
+        dtype = self._dtype_of_parameters(dtype, param_dtype)
         self._set_geometry(in_channels, out_channels, kernel_size, stride, dilation, groups)
         self.padding = check.ntuple("padding", padding, self.n, least=0)
         self.output_padding = check.ntuple("output_padding", output_padding, self.n, least=0)

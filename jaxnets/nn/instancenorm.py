@@ -27,9 +27,10 @@ class _InstanceNorm(NormBase):
         dtype: Any = None,
         *,
         bias: bool = True,
+        param_dtype: Any = None,
         rngs: nnx.Rngs | None = None,
     ):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias, param_dtype)
 
     def __call__(self, input: jax.Array) -> jax.Array:
         input = check.array("input", input)
@@ -89,6 +90,7 @@ class InstanceNorm2d(_InstanceNorm):
         affine: whether to learn `weight` and `bias`.
         track_running_stats: whether to keep running averages.
         dtype: dtype of parameters and statistics, float32 when not given.
+        param_dtype: dtype of both in place of `dtype`, which is then that of the output; see `Layer`.
         bias: whether an affine layer learns `bias`.
         rngs: accepted like that of other layers; nothing is random here.
 

@@ -10,6 +10,7 @@ from flax import nnx
 from jax.extend.core import get_opaque_trace_state
 
 from jaxnets import check
+from jaxnets.nn import precision
 from jaxnets.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from jaxnets.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from jaxnets.nn.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
@@ -107,6 +108,7 @@ class Lazy(Family):
         if needs_rngs:
             stream(rngs, "params")
         recipe = _Recipe(self.cls_to_become, size, arguments, needs_rngs)
+        self._dtype_of_parameters(arguments.get("dtype"), arguments.get("param_dtype"))
         attributes, twice = recipe.attributes(recipe.least), recipe.attributes(2 * recipe.least)
         for name, attribute in attributes.items():
             if isinstance(attribute, nnx.Variable):
@@ -144,7 +146,7 @@ class Lazy(Family):
             plain = recipe.build(size, self._rngs)
             for name, variable in self._variables().items():
                 if _is_uninitialized(variable):
-                    variable.set_value(getattr(plain, name).get_value())
+                    variable.set_value(vars(plain)[name].get_value())
         setattr(self, recipe.size, size)
 
     def state_loaded(self, prefix: str) -> None:
@@ -183,7 +185,7 @@ class Lazy(Family):
     def _become(self) -> None:
         plain = self._recipe.plain
         del self._recipe, self._rngs
-        self.__class__ = plain
+        self.__class__ = precision.like(type(self), plain)
 
 
 def _constructor(name: str, plain: type[nnx.Module], defaults: Mapping[str, Any]) -> Callable[..., None]:

@@ -43,6 +43,7 @@ class Linear(Layer):
         out_features: size of the last axis of the output.
         bias: whether to learn `b`.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws both parameters from `U(-1/sqrt(in_features), 1/sqrt(in_features))`.
 
     Attributes:
@@ -61,7 +62,17 @@ class Linear(Layer):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        dtype: Any = None,
+        *,
+        param_dtype: Any = None,
+        rngs: nnx.Rngs,
+    ):
+        dtype = self._dtype_of_parameters(dtype, param_dtype)
         self.in_features = check.integer("in_features", in_features, least=0)
         self.out_features = check.integer("out_features", out_features, least=0)
         bias = check.truth("bias", bias)
@@ -84,6 +95,7 @@ class Bilinear(Layer):
         out_features: size of the last axis of the output.
         bias: whether to learn `b`.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws both from `U(-1/sqrt(in1_features), 1/sqrt(in1_features))`.
 
     Attributes:
@@ -110,8 +122,10 @@ class Bilinear(Layer):
         bias: bool = True,
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
+        dtype = self._dtype_of_parameters(dtype, param_dtype)
         self.in1_features = check.integer("in1_features", in1_features, least=1)
         self.in2_features = check.integer("in2_features", in2_features, least=0)
         self.out_features = check.integer("out_features", out_features, least=0)

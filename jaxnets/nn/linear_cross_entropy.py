@@ -29,6 +29,7 @@ class LinearCrossEntropyLoss(Layer):
         out_features: sizes of further axes of the scores.
         bias: whether to learn `b`.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         reduction: "none", "sum" or "mean", as in `CrossEntropyLoss`.
         weight: `(C,)`.
         ignore_index: a class that does not count, -100 when not given; only for targets that are classes.
@@ -71,8 +72,10 @@ class LinearCrossEntropyLoss(Layer):
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
         options: LinearCrossEntropyOptions | None = None,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
+        self._dtype_of_parameters(dtype, param_dtype)
         self.num_classes = check.integer("num_classes", num_classes, least=0)
         if not check.is_sequence(out_features):
             raise TypeError(f"out_features: expected a tuple of ints, got {out_features!r}")
@@ -87,7 +90,7 @@ class LinearCrossEntropyLoss(Layer):
             raise TypeError(f"options: expected LinearCrossEntropyOptions, got {options!r}")
         self.options = options
         outputs = math.prod(self.out_features, start=self.num_classes)
-        self.linear = Linear(in_features, outputs, bias=bias, dtype=dtype, rngs=rngs)
+        self.linear = Linear(in_features, outputs, bias=bias, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
 
     def __call__(self, input: jax.Array, target: jax.Array) -> jax.Array:
         shape = (self.num_classes, *self.out_features)

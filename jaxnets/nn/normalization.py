@@ -25,6 +25,7 @@ class LayerNorm(Layer):
         elementwise_affine: whether to learn `weight` and `bias`.
         bias: whether an affine layer learns `bias`.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the output; see `Layer`.
         rngs: accepted like that of other layers; nothing is random here.
 
     Attributes:
@@ -47,6 +48,8 @@ class LayerNorm(Layer):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LayerNorm.html
     """
 
+    wide_parameters = True
+
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -55,13 +58,14 @@ class LayerNorm(Layer):
         bias: bool = True,
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs | None = None,
     ):
         self.normalized_shape = _shape(normalized_shape)
         self.eps = check.number("eps", eps)
         self.elementwise_affine = check.truth("elementwise_affine", elementwise_affine)
         bias = self.elementwise_affine and check.truth("bias", bias)
-        dtype = float_dtype(dtype)
+        dtype = float_dtype(self._dtype_of_parameters(dtype, param_dtype))
         self.weight = nnx.Param(jnp.ones(self.normalized_shape, dtype)) if self.elementwise_affine else None
         self.bias = nnx.Param(jnp.zeros(self.normalized_shape, dtype)) if bias else None
 
@@ -80,6 +84,7 @@ class RMSNorm(Layer):
             for half precisions.
         elementwise_affine: whether to learn `weight`.
         dtype: dtype of the parameter, float32 when not given.
+        param_dtype: dtype of the parameter in place of `dtype`, which is then that of the output; see `Layer`.
         rngs: accepted like that of other layers; nothing is random here.
 
     Attributes:
@@ -100,6 +105,8 @@ class RMSNorm(Layer):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RMSNorm.html
     """
 
+    wide_parameters = True
+
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -107,12 +114,13 @@ class RMSNorm(Layer):
         elementwise_affine: bool = True,
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs | None = None,
     ):
         self.normalized_shape = _shape(normalized_shape)
         self.eps = None if eps is None else check.number("eps", eps)
         self.elementwise_affine = check.truth("elementwise_affine", elementwise_affine)
-        dtype = float_dtype(dtype)
+        dtype = float_dtype(self._dtype_of_parameters(dtype, param_dtype))
         self.weight = nnx.Param(jnp.ones(self.normalized_shape, dtype)) if self.elementwise_affine else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -130,6 +138,7 @@ class GroupNorm(Layer):
         eps: added to the variance.
         affine: whether to learn `weight` and `bias`.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the output; see `Layer`.
         bias: whether an affine layer learns `bias`.
         rngs: accepted like that of other layers; nothing is random here.
 
@@ -152,6 +161,8 @@ class GroupNorm(Layer):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html
     """
 
+    wide_parameters = True
+
     def __init__(
         self,
         num_groups: int,
@@ -161,6 +172,7 @@ class GroupNorm(Layer):
         dtype: Any = None,
         *,
         bias: bool = True,
+        param_dtype: Any = None,
         rngs: nnx.Rngs | None = None,
     ):
         self.num_groups = check.integer("num_groups", num_groups, least=1)
@@ -169,7 +181,8 @@ class GroupNorm(Layer):
             raise ValueError(f"num_groups: expected a divisor of num_channels={num_channels}, got {num_groups}")
         self.eps = check.number("eps", eps)
         self.affine = check.truth("affine", affine)
-        bias, dtype = self.affine and check.truth("bias", bias), float_dtype(dtype)
+        bias = self.affine and check.truth("bias", bias)
+        dtype = float_dtype(self._dtype_of_parameters(dtype, param_dtype))
         self.weight = nnx.Param(jnp.ones(self.num_channels, dtype)) if self.affine else None
         self.bias = nnx.Param(jnp.zeros(self.num_channels, dtype)) if bias else None
 

@@ -2,14 +2,14 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from jaxnets import check
-from jaxnets.nn import init
+from jaxnets.nn import init, precision
 
 Initializer = Callable[..., jax.Array]
 """A function of a key and a shape, with a keyword `dtype`: see `jaxnets.nn.init`."""
@@ -29,9 +29,39 @@ class _Signature:
 
 
 class Layer(nnx.Module):
-    """A Flax module that `inspect.signature` and `help` show with its own arguments."""
+    """A Flax module that `inspect.signature` and `help` show with its own arguments.
+
+    A layer with parameters takes `dtype` and `param_dtype`. Alone, `dtype` is torch's: the dtype of the parameters,
+    which the input must have. Together they are Flax's: parameters, their gradients and running statistics are of
+    `param_dtype`, while inputs and parameters are cast to `dtype` for the computation, which is that of the output.
+    Integers and booleans are never cast; normalisations compute in float32 at least. See also
+    `jaxnets.nn.utils.compute_in`.
+    """
 
     __signature__ = _Signature()
+    takes_param_dtype: ClassVar[bool] = False
+    compute_dtype: ClassVar[Any] = None
+    """The dtype of computation, where it is not that of the parameters."""
+    wide_parameters: ClassVar[bool] = False
+    """Whether parameters are computed with in float32 at least."""
+    computing_methods: ClassVar[tuple[str, ...]] = ("__call__",)
+    """What computes with parameters and inputs."""
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "param_dtype" in inspect.signature(vars(cls).get("__init__", object)).parameters:
+            cls.takes_param_dtype = True
+
+    def _dtype_of_parameters(self, dtype: Any, param_dtype: Any) -> Any:
+        """The dtype that the constructor gives to parameters; with `param_dtype`, the layer computes in `dtype`."""
+        if param_dtype is None:
+            return dtype
+        param_dtype = float_dtype(param_dtype, "param_dtype")
+        dtype = param_dtype if dtype is None else float_dtype(dtype)
+        if jnp.issubdtype(param_dtype, jnp.complexfloating) and not jnp.issubdtype(dtype, jnp.complexfloating):
+            raise TypeError(f"dtype: expected a complex dtype, as param_dtype={param_dtype} is, got {dtype}")
+        precision.mark(self, dtype)
+        return param_dtype
 
 
 class Family(Layer):
@@ -82,11 +112,11 @@ def stream(rngs: Any, name: str) -> nnx.RngStream:
     return rngs[name]
 
 
-def float_dtype(dtype: Any) -> jnp.dtype:
+def float_dtype(dtype: Any, name: str = "dtype") -> jnp.dtype:
     """The dtype of a layer's parameters: float32, torch's default, when none is asked for."""
-    dtype = check.dtype("dtype", jnp.float32 if dtype is None else dtype)
+    dtype = check.dtype(name, jnp.float32 if dtype is None else dtype)
     if not jnp.issubdtype(dtype, jnp.inexact):
-        raise TypeError(f"dtype: expected a floating or complex dtype, got {dtype}")
+        raise TypeError(f"{name}: expected a floating or complex dtype, got {dtype}")
     return dtype
 
 

@@ -94,6 +94,7 @@ class PReLU(Layer):
         num_parameters: 1, or the number of channels.
         init: the slope that learning starts with.
         dtype: dtype of the parameter, float32 when not given.
+        param_dtype: dtype of the parameter in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: not used, nothing is drawn.
 
     Attributes:
@@ -114,7 +115,16 @@ class PReLU(Layer):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.PReLU.html
     """
 
-    def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: Any = None, *, rngs: nnx.Rngs | None = None):
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        dtype: Any = None,
+        *,
+        param_dtype: Any = None,
+        rngs: nnx.Rngs | None = None,
+    ):
+        dtype = self._dtype_of_parameters(dtype, param_dtype)
         del rngs
         self.num_parameters = check.integer("num_parameters", num_parameters, least=0)
         self.init = check.number("init", init)

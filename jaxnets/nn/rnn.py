@@ -45,8 +45,10 @@ class RNNBase(Family):
         proj_size: int = 0,
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
+        dtype = self._dtype_of_parameters(dtype, param_dtype)
         self.mode = check.choice("mode", mode, tuple(MODES))
         self.input_size = check.integer("input_size", input_size, least=1)
         self.hidden_size = check.integer("hidden_size", hidden_size, least=1)
@@ -146,6 +148,7 @@ class RNN(RNNBase):
         dropout: probability in [0, 1] of zeroing an entry of the output of a layer other than the last, in training.
         bidirectional: whether each layer has a second direction that runs from the end to the beginning.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws all parameters from `U(-1/sqrt(H), 1/sqrt(H))`, `dropout` the dropout.
 
     Attributes:
@@ -184,6 +187,7 @@ class RNN(RNNBase):
         dtype: Any = None,
         *,
         proj_size: None = None,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
         if proj_size is not None:
@@ -191,7 +195,17 @@ class RNN(RNNBase):
         self.nonlinearity = check.choice("nonlinearity", nonlinearity, ("tanh", "relu"))
         mode = f"RNN_{nonlinearity.upper()}"
         super().__init__(
-            mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype, rngs=rngs
+            mode,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            dtype=dtype,
+            param_dtype=param_dtype,
+            rngs=rngs,
         )
 
 
@@ -212,6 +226,7 @@ class LSTM(RNNBase):
         bidirectional: whether each layer has a second direction that runs from the end to the beginning.
         proj_size: size P of the hidden state, in [1, H - 1]; 0 for no projection, then P = H.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws all parameters from `U(-1/sqrt(H), 1/sqrt(H))`, `dropout` the dropout.
 
     Attributes:
@@ -251,6 +266,7 @@ class LSTM(RNNBase):
         proj_size: int = 0,
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
         super().__init__(
@@ -264,6 +280,7 @@ class LSTM(RNNBase):
             bidirectional,
             proj_size,
             dtype,
+            param_dtype=param_dtype,
             rngs=rngs,
         )
 
@@ -283,6 +300,7 @@ class GRU(RNNBase):
         dropout: probability in [0, 1] of zeroing an entry of the output of a layer other than the last, in training.
         bidirectional: whether each layer has a second direction that runs from the end to the beginning.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws all parameters from `U(-1/sqrt(H), 1/sqrt(H))`, `dropout` the dropout.
 
     Attributes:
@@ -320,6 +338,7 @@ class GRU(RNNBase):
         dtype: Any = None,
         *,
         proj_size: None = None,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
         if proj_size is not None:
@@ -334,6 +353,7 @@ class GRU(RNNBase):
             dropout,
             bidirectional,
             dtype=dtype,
+            param_dtype=param_dtype,
             rngs=rngs,
         )
 
@@ -354,8 +374,17 @@ class RNNCellBase(Family):
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, dtype: Any = None, *, rngs: nnx.Rngs
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool,
+        num_chunks: int,
+        dtype: Any = None,
+        *,
+        param_dtype: Any = None,
+        rngs: nnx.Rngs,
     ):
+        dtype = self._dtype_of_parameters(dtype, param_dtype)
         self.input_size = check.integer("input_size", input_size, least=0)
         self.hidden_size = check.integer("hidden_size", hidden_size, least=0)
         self.bias = bias = check.truth("bias", bias)
@@ -381,6 +410,7 @@ class RNNCell(RNNCellBase):
         bias: whether to learn `b_ih` and `b_hh`.
         nonlinearity: "tanh", or "relu" to have it in place of tanh.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws all parameters from `U(-1/sqrt(H), 1/sqrt(H))`.
 
     Attributes:
@@ -409,9 +439,10 @@ class RNNCell(RNNCellBase):
         nonlinearity: str = "tanh",
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
-        super().__init__(input_size, hidden_size, bias, 1, dtype, rngs=rngs)
+        super().__init__(input_size, hidden_size, bias, 1, dtype, param_dtype=param_dtype, rngs=rngs)
         self.nonlinearity = check.choice("nonlinearity", nonlinearity, ("tanh", "relu"))
 
     def __call__(self, input: jax.Array, hx: jax.Array | None = None) -> jax.Array:
@@ -430,6 +461,7 @@ class LSTMCell(RNNCellBase):
         hidden_size: size H of the states.
         bias: whether to learn `b_ih` and `b_hh`.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws all parameters from `U(-1/sqrt(H), 1/sqrt(H))`.
 
     Attributes:
@@ -452,8 +484,17 @@ class LSTMCell(RNNCellBase):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html
     """
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, dtype: Any = None, *, rngs: nnx.Rngs):
-        super().__init__(input_size, hidden_size, bias, 4, dtype, rngs=rngs)
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        dtype: Any = None,
+        *,
+        param_dtype: Any = None,
+        rngs: nnx.Rngs,
+    ):
+        super().__init__(input_size, hidden_size, bias, 4, dtype, param_dtype=param_dtype, rngs=rngs)
 
     def __call__(self, input: jax.Array, hx: tuple[jax.Array, jax.Array] | None = None) -> tuple[jax.Array, jax.Array]:
         return F.lstm_cell(input, hx, *self._weights())
@@ -470,6 +511,7 @@ class GRUCell(RNNCellBase):
         hidden_size: size H of the hidden state.
         bias: whether to learn `b_ih` and `b_hh`.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws all parameters from `U(-1/sqrt(H), 1/sqrt(H))`.
 
     Attributes:
@@ -490,8 +532,17 @@ class GRUCell(RNNCellBase):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.GRUCell.html
     """
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, dtype: Any = None, *, rngs: nnx.Rngs):
-        super().__init__(input_size, hidden_size, bias, 3, dtype, rngs=rngs)
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        dtype: Any = None,
+        *,
+        param_dtype: Any = None,
+        rngs: nnx.Rngs,
+    ):
+        super().__init__(input_size, hidden_size, bias, 3, dtype, param_dtype=param_dtype, rngs=rngs)
 
     def __call__(self, input: jax.Array, hx: jax.Array | None = None) -> jax.Array:
         return F.gru_cell(input, hx, *self._weights())

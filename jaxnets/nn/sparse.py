@@ -8,7 +8,7 @@ from flax import nnx
 from jaxnets import check
 from jaxnets import functional as F
 from jaxnets.functional.sparse import row_number
-from jaxnets.nn import init
+from jaxnets.nn import init, precision
 from jaxnets.nn.parameters import Layer, float_dtype, parameter
 
 __all__ = ["Embedding", "EmbeddingBag"]
@@ -31,6 +31,7 @@ class Embedding(Layer):
         _freeze: whether the table gets no gradient: it is zeros, and the weight has `requires_grad=False` in its
             metadata, by which an optimizer can leave it out.
         dtype: dtype of the table, float32 when not given.
+        param_dtype: dtype of the table in place of `dtype`, which is then that of the output; see `Layer`.
         rngs: random streams; `params` draws the table from `N(0, 1)`. Not needed with `_weight`.
 
     Attributes:
@@ -66,8 +67,10 @@ class Embedding(Layer):
         _freeze: bool = False,
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs | None = None,
     ):
+        dtype = self._dtype_of_parameters(dtype, param_dtype)
         self.num_embeddings = check.integer("num_embeddings", num_embeddings, least=0)
         self.embedding_dim = check.integer("embedding_dim", embedding_dim, least=0)
         self.padding_idx = None if padding_idx is None else row_number(padding_idx, num_embeddings)
@@ -75,7 +78,9 @@ class Embedding(Layer):
         self.norm_type = check.number("norm_type", norm_type)
         self.scale_grad_by_freq = check.flag("scale_grad_by_freq", scale_grad_by_freq)
         self.sparse = check.flag("sparse", sparse)
-        self.weight = _table(rngs, (self.num_embeddings, self.embedding_dim), self.padding_idx, _weight, dtype)
+        self.weight = _table(
+            rngs, (self.num_embeddings, self.embedding_dim), self.padding_idx, _weight, dtype, param_dtype
+        )
         if check.flag("_freeze", _freeze):
             self.weight.set_metadata(requires_grad=False)
 
@@ -135,6 +140,7 @@ class EmbeddingBag(Layer):
         include_last_offset: whether the last of the call's `offsets` is where the last bag ends, and begins none.
         padding_idx: a row (from the end if negative) that is zeros at first, counts in no bag and gets no gradient.
         dtype: dtype of the table, float32 when not given.
+        param_dtype: dtype of the table in place of `dtype`, which is then that of the output; see `Layer`.
         rngs: random streams; `params` draws the table from `N(0, 1)`. Not needed with `_weight`.
 
     Attributes:
@@ -171,15 +177,19 @@ class EmbeddingBag(Layer):
         padding_idx: int | None = None,
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs | None = None,
     ):
+        dtype = self._dtype_of_parameters(dtype, param_dtype)
         self.num_embeddings = check.integer("num_embeddings", num_embeddings, least=0)
         self.embedding_dim = check.integer("embedding_dim", embedding_dim, least=0)
         self.max_norm = None if max_norm is None else check.number("max_norm", max_norm)
         self.norm_type = check.number("norm_type", norm_type)
         self.scale_grad_by_freq = check.flag("scale_grad_by_freq", scale_grad_by_freq)
         self.padding_idx = None if padding_idx is None else row_number(padding_idx, num_embeddings)
-        self.weight = _table(rngs, (self.num_embeddings, self.embedding_dim), self.padding_idx, _weight, dtype)
+        self.weight = _table(
+            rngs, (self.num_embeddings, self.embedding_dim), self.padding_idx, _weight, dtype, param_dtype
+        )
         self.mode = check.choice("mode", mode, ("sum", "mean", "max"))
         self.sparse = check.flag("sparse", sparse)
         self.include_last_offset = check.flag("include_last_offset", include_last_offset)
@@ -238,7 +248,12 @@ class EmbeddingBag(Layer):
 
 
 def _table(
-    rngs: nnx.Rngs | None, shape: tuple[int, int], padding_idx: int | None, given: jax.Array | None, dtype: Any
+    rngs: nnx.Rngs | None,
+    shape: tuple[int, int],
+    padding_idx: int | None,
+    given: jax.Array | None,
+    dtype: Any,
+    param_dtype: Any,
 ) -> nnx.Param:
     """The table that is given, or one that is drawn and has zeros at `padding_idx`."""
     if given is None:
@@ -252,15 +267,16 @@ def _table(
     if given.shape != shape:
         raise ValueError(f"_weight: expected shape {shape}, got {given.shape}")
     float_dtype(given.dtype)
-    return nnx.Param(given)
+    return nnx.Param(given if param_dtype is None else given.astype(dtype))
 
 
 def _looked_up(layer: Embedding | EmbeddingBag, input: jax.Array) -> jax.Array:
     """The table of a layer: renormalised, and kept so, where it has a `max_norm`; without gradient if frozen."""
     weight = layer.weight[...]
     if layer.max_norm is not None:
-        weight = F.renormalised(input, weight, layer.max_norm, layer.norm_type)
-        layer.weight[...] = weight
+        with precision.as_held():  # it is the table that is scaled, not what it is cast to
+            layer.weight[...] = F.renormalised(input, layer.weight[...], layer.max_norm, layer.norm_type)
+        weight = layer.weight[...]
     if not layer.weight.get_metadata("requires_grad", True):
         weight = jax.lax.stop_gradient(weight)
     return weight

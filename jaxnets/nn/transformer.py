@@ -49,22 +49,23 @@ class _Layer(Layer):
         bias: bool = True,
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
+        self._dtype_of_parameters(dtype, param_dtype)
+        dtypes = {"dtype": dtype, "param_dtype": param_dtype}
         # in torch's order, which is that of the draws and of state_dict
         for name in self.attentions:
-            attention = MultiheadAttention(
-                d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype, rngs=rngs
-            )
+            attention = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **dtypes, rngs=rngs)
             setattr(self, name, attention)
         draws = rngs if dropout else None
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype, rngs=rngs)
+        self.linear1 = Linear(d_model, dim_feedforward, bias, **dtypes, rngs=rngs)
         self.dropout = Dropout(dropout, rngs=draws)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype, rngs=rngs)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, **dtypes, rngs=rngs)
         self.norm_first = check.truth("norm_first", norm_first)
         blocks = range(1, len(self.attentions) + 2)
         for i in blocks:
-            setattr(self, f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype))
+            setattr(self, f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, **dtypes))
         for i in blocks:
             setattr(self, f"dropout{i}", Dropout(dropout, rngs=draws))
         if isinstance(activation, str):
@@ -107,6 +108,7 @@ class TransformerEncoderLayer(_Layer):
         norm_first: whether the norms stand before the blocks.
         bias: whether linear maps and norms learn biases.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws the parameters, `dropout` is forked and kept for each dropout.
 
     Shape:
@@ -375,6 +377,7 @@ class Transformer(Layer):
         norm_first: whether the norms stand before the blocks of a layer.
         bias: whether linear maps and norms learn biases.
         dtype: dtype of the parameters, float32 when not given.
+        param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
         rngs: random streams; `params` draws the parameters, in the end all that have more than one axis once more from
             Xavier's uniform distribution, those of custom parts too; `dropout` is forked and kept for each dropout.
 
@@ -416,17 +419,20 @@ class Transformer(Layer):
         bias: bool = True,
         dtype: Any = None,
         *,
+        param_dtype: Any = None,
         rngs: nnx.Rngs,
     ):
-        common = (dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, dtype)
+        self._dtype_of_parameters(dtype, param_dtype)
+        dtypes = {"dtype": dtype, "param_dtype": param_dtype}
+        common = (dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias)
         if custom_encoder is None:
-            encoder_layer = TransformerEncoderLayer(d_model, nhead, *common, rngs=rngs)
-            norm = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+            encoder_layer = TransformerEncoderLayer(d_model, nhead, *common, **dtypes, rngs=rngs)
+            norm = LayerNorm(d_model, layer_norm_eps, bias=bias, **dtypes)
             custom_encoder = TransformerEncoder(encoder_layer, num_encoder_layers, norm)
         self.encoder = custom_encoder
         if custom_decoder is None:
-            decoder_layer = TransformerDecoderLayer(d_model, nhead, *common, rngs=rngs)
-            norm = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+            decoder_layer = TransformerDecoderLayer(d_model, nhead, *common, **dtypes, rngs=rngs)
+            norm = LayerNorm(d_model, layer_norm_eps, bias=bias, **dtypes)
             custom_decoder = TransformerDecoder(decoder_layer, num_decoder_layers, norm)
         self.decoder = custom_decoder
         for weight in {id(p): p for part in (self.encoder, self.decoder) for p in _parameters(part)}.values():

@@ -10,6 +10,7 @@ from jaxnets.nn.utils.clip_grad import (
     clip_grads_with_norm_,
     get_total_norm,
 )
+from jaxnets.nn.utils.compute_in import compute_in
 from jaxnets.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 from jaxnets.nn.utils.freeze import freeze, is_trainable
 from jaxnets.nn.utils.fusion import (
@@ -30,6 +31,7 @@ __all__ = [
     "clip_grad_value_",
     "clip_grads_with_norm",
     "clip_grads_with_norm_",
+    "compute_in",
     "freeze",
     "fuse_conv_bn_eval",
     "fuse_conv_bn_weights",

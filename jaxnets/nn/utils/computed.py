@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxnets import check
+from jaxnets.nn.precision import as_held
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ class Computed(nnx.Variable):
 def attach(module: nnx.Module, rule: Rule) -> None:
     """Makes an attribute computed; there is no variable of that name any more."""
     base, rules = origin(type(module))
-    object.__setattr__(module, "__class__", _subclass(base, (*rules, rule)))
+    object.__setattr__(module, "__class__", with_rules(base, (*rules, rule)))
 
 
 def detach(module: nnx.Module, name: str, variable: nnx.Variable) -> None:
     """Makes a variable of an attribute again, the last of the module's."""
     base, rules = origin(type(module))
     rules = tuple(rule for rule in rules if rule.name != name)
-    object.__setattr__(module, "__class__", _subclass(base, rules) if rules else base)
+    object.__setattr__(module, "__class__", with_rules(base, rules))
     drop(module, *(n for n in (name,) if n in vars(module)))
     _forget(module, name)
     setattr(module, name, variable)
@@ -86,6 +87,11 @@ def detach(module: nnx.Module, name: str, variable: nnx.Variable) -> None:
 def origin(cls: type) -> tuple[type, tuple[Rule, ...]]:
     """The class that was replaced, and the rules of the one that replaces it."""
     return vars(cls).get("_computed", (cls, ()))
+
+
+def with_rules(base: type, rules: tuple[Rule, ...]) -> type:
+    """The class that replaces `base`."""
+    return _subclass(base, rules) if rules else base
 
 
 def find(module: nnx.Module, name: str, kind: type[Rule]) -> Rule | None:
@@ -136,8 +142,9 @@ def _subclass(base: type, rules: tuple[Rule, ...]) -> type:
 
         @wraps(base.__call__)
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            for rule in rules:
-                rule.before_call(self)
+            with as_held():
+                for rule in rules:
+                    rule.before_call(self)
             return base.__call__(self, *args, **kwargs)
 
         body["__call__"] = call
