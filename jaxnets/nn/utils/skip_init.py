@@ -17,16 +17,20 @@ class _Zeros(init.Draws):
     """Draws nothing."""
 
     def uniform(self, shape: Sequence[int], a: float, b: float, dtype: Any) -> Any:
-        return jax.numpy.zeros(tuple(shape), dtype)
+        return _zeros(shape, dtype)
 
     def normal(self, shape: Sequence[int], mean: float, std: float, dtype: Any) -> Any:
-        return jax.numpy.zeros(tuple(shape), dtype)
+        return _zeros(shape, dtype)
 
     def trunc_normal(self, shape: Sequence[int], mean: float, std: float, a: float, b: float, dtype: Any) -> Any:
-        return jax.numpy.zeros(tuple(shape), dtype)
+        return _zeros(shape, dtype)
 
     def permutations(self, n: int, count: int) -> Any:
         return np.tile(np.arange(n), (count, 1))
+
+
+def _zeros(shape: Sequence[int], dtype: Any) -> jax.Array:
+    return jax.device_put(np.zeros(tuple(shape), dtype))  # `jnp.zeros` would be a program to compile for each shape
 
 
 def skip_init(module_cls: type, *args: Any, rngs: nnx.Rngs | None = None, **kwargs: Any) -> Any:
