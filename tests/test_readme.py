@@ -27,14 +27,19 @@ def test_code_blocks_run(tmp_path, monkeypatch):
     """All Python blocks, in order, in one namespace, beside the files and the torch model that they speak of."""
     monkeypatch.chdir(tmp_path)
     model = TorchNet()
-    torch.save(model.state_dict(), "net.pt")
-    torch.save({"model": model.state_dict(), "epoch": 3}, "checkpoint.pt")
     example = torch.randn(2, 3, 9, 7)
-    names = {"torch_model": model, "x": example, "example": example}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+    model(example)[0].sum().backward()
+    optimizer.step()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}, "checkpoint.pt")
+    torch.save(model.state_dict(), "net.pt")
+    batches = [(example, torch.randn_like(model(example)[0]))] * 3
+    names = {"torch": torch, "torch_model": model, "x": example, "example": example, "batches": batches}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(block, names)
+    assert names["report"].ok, str(names["report"])
     returned = torch.load("back.pt", weights_only=True)
     assert all(torch.equal(x, returned[name]) for name, x in model.state_dict().items())
 

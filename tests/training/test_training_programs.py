@@ -21,7 +21,7 @@ LINES = ("sgd", "adagrad", "adam", "adamax", "asgd", "lbfgs", "rmsprop", "rprop"
 
 # program and arguments: the folders it writes, the bound of the curves' difference, pictures besides the curves
 PROGRAMS = {
-    "quadratic --epochs 100": (["quadratic"], 1e-5, []),
+    "quadratic --epochs 100": (["quadratic"], 5e-5, []),
     "linear_regression --epochs 200": ([f"line_{name}" for name in LINES], 2e-5, []),
     "logistic_regression": (["logistic_regression"], 2e-6, ["probability.png"]),
     "breast_cancer --epochs 200": (["breast_cancer"], 2e-6, []),
