@@ -23,18 +23,18 @@ LINES = ("sgd", "adagrad", "adam", "adamax", "asgd", "lbfgs", "rmsprop", "rprop"
 PROGRAMS = {
     "quadratic --epochs 100": (["quadratic"], 5e-5, []),
     "linear_regression --epochs 200": ([f"line_{name}" for name in LINES], 2e-5, []),
-    "logistic_regression": (["logistic_regression"], 2e-6, ["probability.png"]),
-    "breast_cancer --epochs 200": (["breast_cancer"], 2e-6, []),
-    "breast_cancer --norm --mini-batches --workers 2 --epochs 2": (["breast_cancer_norm_mini_batches"], 2e-6, []),
-    "digits_nets --net mlp --epochs 1": (["digits_mlp"], 2e-6, ["predictions.png"]),
-    "digits_nets --net cnn1 --epochs 1": (["digits_cnn1"], 2e-6, ["predictions.png"]),
-    "digits_nets --net cnn2 --epochs 1": (["digits_cnn2"], 2e-6, ["predictions.png"]),
+    "logistic_regression": (["logistic_regression"], 1e-5, ["probability.png"]),
+    "breast_cancer --epochs 200": (["breast_cancer"], 1e-5, []),
+    "breast_cancer --norm --mini-batches --workers 2 --epochs 2": (["breast_cancer_norm_mini_batches"], 1e-5, []),
+    "digits_nets --net mlp --epochs 1": (["digits_mlp"], 1e-5, ["predictions.png"]),
+    "digits_nets --net cnn1 --epochs 1": (["digits_cnn1"], 1e-5, ["predictions.png"]),
+    "digits_nets --net cnn2 --epochs 1": (["digits_cnn2"], 1e-5, ["predictions.png"]),
     "digits_nets --net inception --epochs 1": (["digits_inception"], 1e-5, ["predictions.png"]),
     "digits_nets --net residual --epochs 1 --precision float64": (["digits_residual"], 1e-12, ["predictions.png"]),
-    "hello --net cell": (["hello_cell"], 5e-6, []),
-    "hello --net rnn --epochs 200": (["hello_rnn"], 5e-6, []),
+    "hello --net cell": (["hello_cell"], 2e-5, []),
+    "hello --net rnn --epochs 200": (["hello_rnn"], 2e-5, []),
     "hello --net embedding --epochs 100": (["hello_embedding"], 2e-5, []),
-    "names --bidirectional --epochs 1": (["names_bidirectional"], 2e-6, []),
+    "names --bidirectional --epochs 1": (["names_bidirectional"], 1e-5, []),
 }
 
 
