@@ -37,7 +37,11 @@ RUNS = [
 ]
 ids = [f"{name}-{i}" for i, (name, _) in enumerate(RUNS)]
 
-BOUNDS = {"Rprop": 3e-6, "ASGD": 3e-6, "LBFGS": 1e-5}  # signs, and differences of gradients, are made of rounding near the end
+BOUNDS = {
+    "Rprop": 3e-6,
+    "ASGD": 3e-6,
+    "LBFGS": 1e-5,
+}  # signs, and differences of gradients, are made of rounding near the end
 STEPS = {"LBFGS": 3}
 
 
