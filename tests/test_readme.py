@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from jaxnets import optim
 from parity.coverage import EXCLUDED, classes, functions
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -48,4 +49,7 @@ def test_counts_are_true():
     text = " ".join(README.split())
     here = [name for name in functions() if f"functional.{name}" not in EXCLUDED]
     assert f"all {len(classes())} public classes of `torch.nn`" in text
+    optimizers = [name for name in optim.__all__ if name[0].isupper()]
+    schedulers = set(optim.lr_scheduler.__all__) & set(torch.optim.lr_scheduler.__all__) - {"LRScheduler"}
+    assert f"the {len(optimizers)} optimizers of `torch.optim`, `optim.lr_scheduler`: its {len(schedulers)}" in text
     assert f"{len(here)} of the {len(functions())} functions of `torch.nn.functional`" in text

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxnets.optim import check
+from jaxnets.optim import arguments
 from jaxnets.optim.optimizer import Rule, Slots, elementwise, lerp, torch_optimizer
 
 __all__ = ["Adam", "AdamW", "Adamax", "NAdam", "RAdam", "SparseAdam"]
@@ -39,8 +39,8 @@ def _averaged(g: jax.Array, slots: Slots, betas: tuple[Any, Any]) -> Slots:
 def _adam_rule(
     lr: Any, betas: Any, eps: Any, weight_decay: Any, amsgrad: bool, *, maximize: bool, decoupled: bool
 ) -> Rule:
-    check.at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
-    beta1, beta2 = check.betas(betas)
+    arguments.at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
+    beta1, beta2 = arguments.betas(betas)
 
     def slots(p: jax.Array) -> Slots:
         return _moments(p) | ({"max_exp_avg_sq": jnp.zeros_like(p)} if amsgrad else {})
@@ -158,8 +158,8 @@ def Adamax(  # noqa: N802
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adamax.html, Kingma and Ba, arXiv:1412.6980
     """
-    check.at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
-    beta1, beta2 = check.betas(betas)
+    arguments.at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
+    beta1, beta2 = arguments.betas(betas)
 
     def slots(p: jax.Array) -> Slots:
         return {"exp_avg": jnp.zeros_like(p), "exp_inf": jnp.zeros_like(p)}
@@ -205,8 +205,8 @@ def NAdam(  # noqa: N802
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.NAdam.html, Dozat, "Incorporating Nesterov
     Momentum into Adam", 2016
     """
-    check.at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay)
-    beta1, beta2 = check.betas(betas)
+    arguments.at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay)
+    beta1, beta2 = arguments.betas(betas)
 
     def slots(p: jax.Array) -> Slots:  # torch holds the product in 32 bits, whatever the parameter's dtype
         return _moments(p) | {"mu_product": jnp.ones((), jnp.float32)}
@@ -254,8 +254,8 @@ def RAdam(  # noqa: N802
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.RAdam.html, Liu et al., arXiv:1908.03265
     """
-    check.at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
-    beta1, beta2 = check.betas(betas)
+    arguments.at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
+    beta1, beta2 = arguments.betas(betas)
 
     def formula(g: jax.Array, slots: Slots, p: Any, step: jax.Array, lr: Any) -> tuple[jax.Array, Slots]:
         new = _averaged(g, slots, (beta1, beta2))
@@ -304,9 +304,9 @@ def SparseAdam(  # noqa: N802
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.SparseAdam.html
     """
-    beta1, beta2 = check.betas(betas)
+    beta1, beta2 = arguments.betas(betas)
     for name, value in {"lr": lr, "eps": eps}.items():
-        check.within(name, value, math.nextafter(0, 1), math.inf, "a number above 0")
+        arguments.within(name, value, math.nextafter(0, 1), math.inf, "a number above 0")
 
     def formula(g: jax.Array, slots: Slots, p: Any, step: jax.Array, lr: Any) -> tuple[jax.Array, Slots]:
         seen = (g != 0).any(tuple(range(1, g.ndim)), keepdims=True) if g.ndim else g != 0

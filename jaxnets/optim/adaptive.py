@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnets.optim import check
+from jaxnets.optim import arguments
 from jaxnets.optim.optimizer import Part, Rule, Slots, elementwise, from_optax, is_zero, lerp, needs, torch_optimizer
 
 __all__ = ["Adadelta", "Adafactor", "Adagrad", "RMSprop", "Rprop"]
@@ -46,7 +46,7 @@ def Adagrad(  # noqa: N802
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adagrad.html, Duchi, Hazan and Singer, JMLR
     12, 2011
     """
-    check.at_least_zero(
+    arguments.at_least_zero(
         lr=lr,
         lr_decay=lr_decay,
         weight_decay=weight_decay,
@@ -94,8 +94,8 @@ def Adadelta(  # noqa: N802
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adadelta.html, Zeiler, arXiv:1212.5701
     """
-    check.at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
-    check.within("rho", rho, 0.0, 1.0, "a number in [0, 1]")
+    arguments.at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
+    arguments.within("rho", rho, 0.0, 1.0, "a number in [0, 1]")
     names = {"square_avg": "e_g", "acc_delta": "e_x"}
     part = Part(optax.scale_by_adadelta(rho, eps), optax.ScaleByAdaDeltaState, names)
     return from_optax(part, weight_decay=weight_decay, maximize=maximize)
@@ -139,7 +139,7 @@ def RMSprop(  # noqa: N802
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.RMSprop.html, Hinton's lecture 6e of "Neural
     Networks for Machine Learning", Graves, arXiv:1308.0850
     """
-    check.at_least_zero(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
+    arguments.at_least_zero(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
     if centered:
         scale, state = optax.scale_by_stddev(alpha, eps, eps_in_sqrt=False), optax.ScaleByRStdDevState
         parts = [Part(scale, state, {"square_avg": "nu", "grad_avg": "mu"})]
@@ -181,7 +181,7 @@ def Rprop(  # noqa: N802
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Rprop.html, Riedmiller and Braun, ICNN 1993
     """
-    check.at_least_zero(lr=lr)
+    arguments.at_least_zero(lr=lr)
     for name, pair in {"etas": etas, "step_sizes": step_sizes}.items():
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise ValueError(f"{name}: expected two numbers, got {pair!r}")
@@ -239,12 +239,12 @@ def Adafactor(  # noqa: N802
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adafactor.html, Shazeer and Stern,
     arXiv:1804.04235
     """
-    check.at_least_zero(lr=lr, weight_decay=weight_decay)
-    check.within("beta2_decay", beta2_decay, -math.inf, 0.0, "a number of at most 0")
-    check.within("d", d, 1.0, math.inf, "a number of at least 1")
+    arguments.at_least_zero(lr=lr, weight_decay=weight_decay)
+    arguments.within("beta2_decay", beta2_decay, -math.inf, 0.0, "a number of at most 0")
+    arguments.within("d", d, 1.0, math.inf, "a number of at least 1")
     if not isinstance(eps, tuple) or len(eps) != 2:
         raise ValueError(f"eps: expected two numbers, the first may be None, got {eps!r}")
-    check.at_least_zero(**({} if eps[0] is None else {"eps[0]": eps[0]}), **{"eps[1]": eps[1]})
+    arguments.at_least_zero(**({} if eps[0] is None else {"eps[0]": eps[0]}), **{"eps[1]": eps[1]})
 
     def slots(p: jax.Array) -> Slots:
         if p.ndim < 2:

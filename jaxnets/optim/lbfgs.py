@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxnets.check import choice
-from jaxnets.optim import check
+from jaxnets.nn.precision import widest
+from jaxnets.optim import arguments
 from jaxnets.optim.line_search import Point, strong_wolfe
 from jaxnets.optim.names import named_leaves
 from jaxnets.optim.optimizer import Hyperparameters, needs, number
@@ -136,20 +137,20 @@ def LBFGS(  # noqa: N802
     lr, max_iter, max_eval, tolerance_grad, tolerance_change, history_size = map(
         number, (lr, max_iter, max_eval, tolerance_grad, tolerance_change, history_size)
     )
-    check.at_least_zero(lr=lr)
+    arguments.at_least_zero(lr=lr)
     _integer("max_iter", max_iter, 0)
     if max_eval is None:
         max_eval = max_iter * 5 // 4
     _integer("max_eval", max_eval, -math.inf)
     _integer("history_size", history_size, 1)
     for name, value in {"tolerance_grad": tolerance_grad, "tolerance_change": tolerance_change}.items():
-        check.within(name, value, -math.inf, math.inf, "a number")
+        arguments.within(name, value, -math.inf, math.inf, "a number")
     if line_search_fn is not None:
         choice("line_search_fn", line_search_fn, ["strong_wolfe"])
         known = not any(isinstance(x, jax.core.Tracer) for x in (max_iter, max_eval))
         if known and max_eval < 1 <= max_iter:
             raise ValueError(f"max_eval: expected at least 1 for a line search, got {max_eval}")
-    arguments = {
+    given = {
         "lr": lr,
         "max_iter": max_iter,
         "max_eval": max_eval,
@@ -183,7 +184,7 @@ def LBFGS(  # noqa: N802
             prev_flat_grad=like_params(),
             prev_loss=jnp.zeros((), dtype),
             pairs=count(),
-            hyperparameters=Hyperparameters("LBFGS", arguments, named_leaves(params)),
+            hyperparameters=Hyperparameters("LBFGS", given, named_leaves(params)),
         )
 
     def update(
@@ -304,8 +305,7 @@ def _dtype(params: Any) -> Any:
     for dtype in dtypes:
         if not jnp.issubdtype(dtype, jnp.floating):
             raise TypeError(f"params: LBFGS needs real parameters, such as of float32; got {dtype}")
-    with jax.numpy_dtype_promotion("standard"):
-        return functools.reduce(jnp.promote_types, dtypes, jnp.dtype(jnp.float32))
+    return widest(jnp.float32, *dtypes)
 
 
 def _cast(tree: Any, dtype: Any) -> Any:

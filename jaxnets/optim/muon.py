@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets.check import choice
-from jaxnets.optim import check
+from jaxnets.optim import arguments
 from jaxnets.optim.optimizer import Rule, Slots, elementwise, lerp, torch_optimizer
 
 __all__ = ["Muon"]
@@ -59,7 +59,7 @@ def Muon(  # noqa: N802
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Muon.html,
     https://kellerjordan.github.io/posts/muon/
     """
-    check.at_least_zero(lr=lr, weight_decay=weight_decay, momentum=momentum)
+    arguments.at_least_zero(lr=lr, weight_decay=weight_decay, momentum=momentum)
     if len(ns_coefficients) != 3:
         raise ValueError(f"ns_coefficients: expected three numbers, got {ns_coefficients!r}")
     if not isinstance(ns_steps, int) or ns_steps >= 100:

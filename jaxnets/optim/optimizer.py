@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxnets.arrays import is_array, to_numpy
+from jaxnets.nn.precision import widest
 from jaxnets.optim.names import named_leaves
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "OptimizerState",
     "Part",
     "Rule",
-    "at_least_float32",
     "elementwise",
     "from_optax",
     "is_zero",
@@ -225,7 +225,7 @@ def elementwise(
         parameters = [None] * len(leaves) if params is None else tree.flatten_up_to(params)
         results = []
         for g, s, p in zip(leaves, states, parameters, strict=True):
-            dtype = at_least_float32(g.dtype)
+            dtype = widest(g.dtype, jnp.float32)
             wide = {name: value.astype(dtype) for name, value in s.items() if value is not None}
             p = None if p is None else p.astype(dtype)
             d, new = formula(g.astype(dtype), wide, p, step.astype(dtype), _as(lr, dtype))
@@ -233,11 +233,6 @@ def elementwise(
         return tree.unflatten([d for d, _ in results]), _by_name([new for _, new in results], tree, tuple(state))
 
     return Rule(init, update, **options)
-
-
-def at_least_float32(dtype: Any) -> Any:
-    """The dtype in which numbers of `dtype` are computed with."""
-    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.dtype(jnp.float32)
 
 
 def _as(number: Any, dtype: Any) -> Any:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnets.optim import check
+from jaxnets.optim import arguments
 from jaxnets.optim.optimizer import Part, Rule, Slots, elementwise, from_optax, is_zero, needs, torch_optimizer
 
 __all__ = ["ASGD", "SGD"]
@@ -54,7 +54,7 @@ def SGD(  # noqa: N802
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html
     """
-    check.at_least_zero(lr=lr, momentum=momentum, weight_decay=weight_decay)
+    arguments.at_least_zero(lr=lr, momentum=momentum, weight_decay=weight_decay)
     if nesterov and (is_zero(momentum) or not is_zero(dampening)):
         raise ValueError(f"nesterov: expected momentum > 0 and dampening = 0, got {momentum} and {dampening}")
     options = {"weight_decay": weight_decay, "maximize": maximize}
@@ -107,7 +107,7 @@ def ASGD(  # noqa: N802
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.ASGD.html, Polyak and Juditsky, "Acceleration
     of stochastic approximation by averaging", 1992
     """
-    check.at_least_zero(lr=lr, weight_decay=weight_decay)
+    arguments.at_least_zero(lr=lr, weight_decay=weight_decay)
 
     def slots(p: jax.Array) -> Slots:
         first = lr(jnp.zeros((), jnp.int32)) if callable(lr) else lr

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets.check import integer
-from jaxnets.optim import check
+from jaxnets.optim import arguments
 
 __all__ = [
     "Factor",
@@ -152,7 +152,7 @@ def rate(name: str, value: Any, low: float = -math.inf) -> Any:
         raise TypeError(f"{name}: expected a number, got {value!r}; {ONE_PER_GROUP}")
     if callable(value) or value is None:
         raise TypeError(f"{name}: expected a number, got {value!r} of type {type(value).__name__}")
-    check.within(name, value, low, math.inf, "a number" if low < 0 else "a number of at least 0")
+    arguments.within(name, value, low, math.inf, "a number" if low < 0 else "a number of at least 0")
     return float(value) if concrete(value) else value
 
 
