@@ -4,6 +4,7 @@ The forward pass of torchvision's models, jitted on both JAX sides. Each side ru
 turns; outputs are compared before anything is timed. `pip install torchax` for its column.
 """
 
+import contextlib
 import json
 import tempfile
 import time
@@ -100,28 +101,22 @@ def _complete_operators() -> None:
 
 def measured(name: str, sides: tuple[str, ...], seconds: float) -> dict[str, Any]:
     """The row of a model."""
-    with tempfile.TemporaryDirectory() as folder:
+    row: dict[str, Any] = {"model": name}
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         running: dict[str, Side] = {}
-        row: dict[str, Any] = {"model": name}
-        try:
-            for side in sides:  # one after the other: compilers would fight for the cores
-                file = str(Path(folder) / f"{side}.npy")
-                try:
-                    running[side] = Side("benchmarks.converted", "--side", side, "--only", name, "--output", file)
-                    running[side].__enter__()
-                except RuntimeError as error:
-                    row[f"{side} error"] = str(error)[:200]
-                    del running[side]
-                    continue
-                row[f"{side} compile"] = running[side].facts["compile"]
-            expected = np.load(Path(folder) / "torch.npy")
-            for side in running:
-                found = np.load(Path(folder) / f"{side}.npy")
-                row[f"{side} difference"] = float(np.abs(found - expected).max() / np.abs(expected).max())
-            times: dict[str, Timing] = interleaved(running, seconds)
-        finally:
-            for process in running.values():
-                process.__exit__()
+        outputs = {side: Path(folder) / f"{side}.npy" for side in sides}
+        for side, file in outputs.items():  # one after the other: compilers would fight for the cores
+            program = Side("benchmarks.converted", "--side", side, "--only", name, "--output", str(file))
+            try:
+                running[side] = stack.enter_context(program)
+            except RuntimeError as error:
+                row[f"{side} error"] = str(error)[:200]
+                continue
+            row[f"{side} compile"] = program.facts["compile"]
+        expected = np.load(outputs["torch"])
+        for side in running:
+            row[f"{side} difference"] = float(np.abs(np.load(outputs[side]) - expected).max() / np.abs(expected).max())
+        times: dict[str, Timing] = interleaved(running, seconds)
     for side, timing in times.items():
         row[side] = timing.median
         row[f"{side} to torch"] = ratio(timing, times["torch"])
