@@ -38,11 +38,17 @@ def loss_in_jax(params: dict[str, jax.Array], data: dict[str, jax.Array], step: 
 
 
 def run_torch(
-    make: Callable[..., Any], shapes: dict[str, tuple[int, ...]], dtype: Any, steps: int, sign: float = 1.0
+    make: Callable[..., Any],
+    shapes: dict[str, tuple[int, ...]],
+    dtype: Any,
+    steps: int,
+    schedule: Any = None,
+    sign: float = 1.0,
 ) -> tuple[dict[str, np.ndarray], Any]:
     params = {k: torch.tensor(v, requires_grad=True) for k, v in initial(shapes, dtype).items()}
     data = {k: torch.tensor(v) for k, v in coefficients(shapes, dtype).items()}
     optimizer = make(list(params.values()))
+    scheduler = schedule(optimizer) if schedule else None
     for step in range(steps):
         optimizer.zero_grad()
 
@@ -60,6 +66,8 @@ def run_torch(
                 for p in params.values():
                     p.grad = p.grad.to_sparse()
             optimizer.step()
+        if scheduler:
+            scheduler.step()
     return {k: v.detach().numpy() for k, v in params.items()}, optimizer
 
 
