@@ -7,7 +7,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-__all__ = ["join", "mesh_of", "on_every_device", "put_block", "put_state", "state_shardings"]
+__all__ = ["gathered", "join", "mesh_of", "on_every_device", "put_block", "put_state", "state_shardings"]
 
 
 def join(coordinator: str, processes: int, process: int) -> None:

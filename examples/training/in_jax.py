@@ -74,7 +74,7 @@ class Trainer:
         return nnx.merge(self._graph, *states)
 
     def _loss(self, params: dict[str, Any], rest: dict[str, Any], batch: Any) -> tuple[jax.Array, dict[str, Any]]:
-        """The loss, and what the model's other arrays become. Another precision would be chosen here."""
+        """The loss, and what the model's other arrays become."""
         model = self.model(params, rest)
         loss = self.experiment.loss(model, F, *batch)
         return loss, _named(nnx.split(model, nnx.Param, ...)[2])
