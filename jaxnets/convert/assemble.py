@@ -18,16 +18,16 @@ from flax import nnx
 
 from jaxnets.convert import expressions as e
 from jaxnets.convert.body import Body, Method
-from jaxnets.convert.capture import BATCH
 from jaxnets.convert.constants import constant
 from jaxnets.convert.errors import ConversionError, Refusal, refuse
 from jaxnets.convert.kinds import is_chain
 from jaxnets.convert.loops import rolled
-from jaxnets.convert.merge import merged
 from jaxnets.convert.nodes import Children, Held, Own, Shared, Slot, node_expression, ordered
+from jaxnets.convert.sizes import BATCH
 from jaxnets.convert.stock import build, is_stock
 from jaxnets.convert.templates import Instance, Template, shape_of, template
 from jaxnets.convert.trace import Call, Op, Value, has_arrays, tree_values
+from jaxnets.convert.tracing.merge import merged
 
 __all__ = ["Assembler"]
 

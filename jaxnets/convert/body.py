@@ -16,9 +16,8 @@ import torch
 
 from jaxnets.convert import expressions as e
 from jaxnets.convert import operators
-from jaxnets.convert.capture import BATCH
 from jaxnets.convert.errors import ConversionError
-from jaxnets.convert.sizes import Axis, Size
+from jaxnets.convert.sizes import BATCH, Axis, Size
 from jaxnets.convert.trace import (
     Call,
     Item,

@@ -18,6 +18,10 @@ class DifferentError(Exception):
     """Two traces of a module do not say the same."""
 
 
+class UnknownError(Exception):
+    """Code asks for what is not there while a module is looked at: numbers, or the size of the batch."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """One thing that cannot be converted.

@@ -11,11 +11,13 @@ import torch
 from flax import nnx
 from torch.nn.parameter import is_lazy
 
-from jaxnets.convert.assemble import Assembler
-from jaxnets.convert.capture import BATCH, Trace, capture
+from jaxnets.convert.assemble import CONTAINERS, Assembler
 from jaxnets.convert.errors import ConversionError, Refusal, refuse
-from jaxnets.convert.general import holds
-from jaxnets.convert.leaves import Leaves
+from jaxnets.convert.sizes import BATCH
+from jaxnets.convert.stock import is_stock
+from jaxnets.convert.tracing.batches import holds
+from jaxnets.convert.tracing.capture import Trace, capture
+from jaxnets.convert.tracing.leaves import Leaves
 from jaxnets.nn.utils.skip_init import unfilled_rngs
 from jaxnets.state import load_state_dict
 
@@ -119,9 +121,6 @@ def _unbuilt(path: str, module: torch.nn.Module) -> Refusal | None:
 
 
 def _needs_no_inputs(module: torch.nn.Module) -> bool:
-    from jaxnets.convert.assemble import CONTAINERS
-    from jaxnets.convert.stock import is_stock
-
     if is_stock(module):
         return True
     return type(module) in CONTAINERS and all(_needs_no_inputs(child) for child in module.children())

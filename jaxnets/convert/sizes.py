@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from jaxnets.convert.trace import Value
 
-__all__ = ["Axis", "Computed", "Size"]
+__all__ = ["BATCH", "Axis", "Computed", "Size", "has_batch", "plain"]
+
+BATCH = 1009
+"""The size that a batch has while a module is looked at: a prime, so that its multiples are known for what they are."""
 
 
 class Axis(NamedTuple):
@@ -74,11 +77,21 @@ class Size(int):
         return self
 
 
+def plain(x: Any) -> Any:
+    """A size as an int that knows nothing; anything else as it is."""
+    return int.__add__(x, 0) if isinstance(x, Size) else x
+
+
+def has_batch(x: Any) -> bool:
+    """Whether an int is a multiple of the batch."""
+    return isinstance(x, int) and x > 0 and int.__mod__(x, BATCH) == 0
+
+
 def _arithmetic(name: str, operator: str, reflected: bool) -> Callable[[Size, Any], Any]:
-    plain = getattr(int, name)
+    of_ints = getattr(int, name)
 
     def method(self: Size, other: Any) -> Any:
-        number = plain(self, other) if isinstance(other, int) else NotImplemented
+        number = of_ints(self, other) if isinstance(other, int) else NotImplemented
         if type(number) is not int:
             if number is NotImplemented and isinstance(other, float):
                 self.decided()
@@ -90,12 +103,12 @@ def _arithmetic(name: str, operator: str, reflected: bool) -> Callable[[Size, An
 
 
 def _comparison(name: str) -> Callable[[Size, Any], Any]:
-    plain = getattr(int, name)
+    of_ints = getattr(int, name)
 
     def method(self: Size, other: Any) -> Any:
-        outcome = plain(self, other)
+        outcome = of_ints(self, other)
         if outcome is not NotImplemented:
-            self.decided(plain, self, other)
+            self.decided(of_ints, self, other)
         return outcome
 
     return method

@@ -1,6 +1,6 @@
 """What a torch module did with its inputs: calls of modules and functions, and the values between them.
 
-`capture.py` writes a trace, the rest of the room reads it. There is nothing of torch's execution in it any more: views
+`tracing` writes a trace, the rest of the room reads it. There is nothing of torch's execution in it any more: views
 and in-place changes have become new values.
 """
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from jaxnets.convert.errors import DifferentError
 from jaxnets.convert.sizes import Size
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "map_tree",
     "tree_leaves",
     "tree_values",
+    "zip_tree",
 ]
 
 
@@ -41,7 +43,7 @@ class Value:
     """An array that exists at one moment of the forward pass.
 
     Args:
-        shape: its sizes, multiples of `capture.BATCH` where they depend on the batch.
+        shape: its sizes, multiples of `sizes.BATCH` where they depend on the batch.
         dtype: torch's dtype.
         scope: the call in whose body it is made; None for parameters, buffers and constants.
         names: how local variables of the user's code call it, by the call in whose forward they are.
@@ -163,6 +165,27 @@ def map_tree(function: Callable[[Any], Any], tree: Any) -> Any:
             return type(tree)(*items)
         return tuple(items) if isinstance(tree, tuple) else items
     return function(tree)
+
+
+def zip_tree(function: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    """The tree of `function(x, y)` for what stands in one place of two trees.
+
+    Structures are given to `function` as they are, and so are containers that stand where the other tree has none.
+
+    Raises:
+        DifferentError: containers of other sizes, or with other keys.
+    """
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        if list(a) != list(b):
+            raise DifferentError
+        return {key: zip_tree(function, a[key], b[key]) for key in a}
+    if isinstance(a, slice) and isinstance(b, slice):
+        return slice(*zip_tree(function, (a.start, a.stop, a.step), (b.start, b.stop, b.step)))
+    if isinstance(a, tuple | list) and type(a) is type(b):
+        if len(a) != len(b):
+            raise DifferentError
+        return type(a)(zip_tree(function, x, y) for x, y in zip(a, b, strict=True))
+    return function(a, b)
 
 
 def tree_leaves(tree: Any) -> Iterator[Any]:

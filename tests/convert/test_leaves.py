@@ -6,7 +6,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import jaxnets
-from jaxnets.convert import ConversionError, leaves
+from jaxnets.convert import ConversionError
+from jaxnets.convert.tracing import leaves
 
 MADE = {
     **{cls: (cls(), (5, 6)) for cls in leaves.ELEMENTS},

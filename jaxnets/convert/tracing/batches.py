@@ -4,13 +4,13 @@ Sizes know where they come from, but code can lose track of them: in loops, in `
 module is looked at twice, with two batches: every number has to be the same, or the same multiple of the batch.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from jaxnets.convert.errors import DifferentError
-from jaxnets.convert.trace import Call, Item, Op, Structure, Value
+from jaxnets.convert.sizes import plain
+from jaxnets.convert.trace import Call, Item, Op, Structure, Value, zip_tree
 
 __all__ = ["holds"]
 
@@ -48,20 +48,13 @@ class _Pairs:
             raise DifferentError
 
     def _trees(self, a: Any, b: Any) -> None:
+        zip_tree(self._leaves, a, b)
+
+    def _leaves(self, a: Any, b: Any) -> None:
         if isinstance(a, Value) and isinstance(b, Value):
             self._same_values(a, b)
         elif isinstance(a, Structure) and isinstance(b, Structure):
             self._trees(a.fields, b.fields)
-        elif isinstance(a, Mapping) and isinstance(b, Mapping):
-            self._trees(list(a), list(b))
-            self._trees(list(a.values()), list(b.values()))
-        elif isinstance(a, slice) and isinstance(b, slice):
-            self._trees((a.start, a.stop, a.step), (b.start, b.stop, b.step))
-        elif isinstance(a, tuple | list) and isinstance(b, tuple | list):
-            if len(a) != len(b):
-                raise DifferentError
-            for x, y in zip(a, b, strict=True):
-                self._trees(x, y)
         elif not self._same_numbers(a, b):
             raise DifferentError
 
@@ -75,7 +68,7 @@ class _Pairs:
 
     def _same_numbers(self, a: Any, b: Any) -> bool:
         if isinstance(a, int) and isinstance(b, int) and not isinstance(a, bool):
-            a, b = int.__add__(a, 0), int.__add__(b, 0)
+            a, b = plain(a), plain(b)
             general, other = self._batches
             return a // general * other == b if a and a % general == 0 else a == b
         if type(a) is not type(b):

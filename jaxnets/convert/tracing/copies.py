@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from jaxnets.convert.errors import ConversionError
-from jaxnets.convert.objects import object_leaves
+from jaxnets.convert.tracing.objects import object_leaves
 
 __all__ = ["copied"]
 

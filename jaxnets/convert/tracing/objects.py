@@ -5,10 +5,11 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
+from torch.nn.utils import rnn
 
-from jaxnets.convert.trace import Value
+from jaxnets.convert.trace import Structure, Value
 
-__all__ = ["Opened", "map_objects", "object_leaves", "opened", "without_objects"]
+__all__ = ["Opened", "map_objects", "object_leaves", "object_tensors", "opened", "valued", "without_objects"]
 
 
 def map_objects(function: Callable[[Any], Any], tree: Any) -> Any:
@@ -52,17 +53,36 @@ def opened(tree: Any) -> Any:
     if isinstance(tree, torch.Tensor | torch.nn.Module | type) or not hasattr(tree, "__dict__") or callable(tree):
         return tree
     held = {name: opened(x) for name, x in vars(tree).items()}
-    held = {name: x for name, x in held.items() if any(isinstance(y, torch.Tensor) for y in _tensors(x))}
+    held = {name: x for name, x in held.items() if object_tensors(x)}
     return Opened(type(tree), held) if held else tree
+
+
+def valued(value: Callable[[torch.Tensor], Value], tree: Any) -> Any:
+    """The tree as a trace has it: with `value` of each tensor."""
+    if isinstance(tree, torch.Tensor):
+        return value(tree)
+    if isinstance(tree, Opened):
+        return Structure(tree.kind, {name: valued(value, x) for name, x in tree.attributes.items()})
+    if isinstance(tree, torch.Size):
+        return tuple(tree)
+    if isinstance(tree, rnn.PackedSequence) or hasattr(tree, "_fields"):
+        return Structure(type(tree), {name: valued(value, getattr(tree, name)) for name in tree._fields})
+    if isinstance(tree, Mapping):
+        plain = {key: valued(value, x) for key, x in tree.items()}
+        return plain if type(tree) is dict else Structure(type(tree), plain)
+    if isinstance(tree, slice):
+        return slice(*(valued(value, x) for x in (tree.start, tree.stop, tree.step)))
+    if isinstance(tree, tuple | list):
+        items = [valued(value, x) for x in tree]
+        return tuple(items) if isinstance(tree, tuple) else items
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return Structure(type(tree), {f.name: valued(value, getattr(tree, f.name)) for f in fields(tree)})
+    return tree
 
 
 def without_objects(x: Any) -> Any:
     """None in the place of objects that say nothing in source: what they hold is passed by itself."""
     return x if x is None or isinstance(x, Value | bool | int | float | complex | str | torch.dtype) else None
-
-
-def _tensors(tree: Any) -> Iterator[Any]:
-    return _tensors(tree.attributes) if isinstance(tree, Opened) else object_leaves(tree)
 
 
 def object_leaves(tree: Any) -> Iterator[Any]:
@@ -77,3 +97,7 @@ def object_leaves(tree: Any) -> Iterator[Any]:
             yield from object_leaves(getattr(tree, f.name))
     else:
         yield tree
+
+
+def object_tensors(tree: Any) -> list[torch.Tensor]:
+    return [x for x in object_leaves(tree) if isinstance(x, torch.Tensor)]

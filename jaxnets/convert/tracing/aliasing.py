@@ -14,7 +14,7 @@ import torch
 from jaxnets.convert.trace import Op, Value
 
 if TYPE_CHECKING:
-    from jaxnets.convert.capture import Recorder
+    from jaxnets.convert.tracing.recorder import Recorder
 
 __all__ = ["Aliases", "shares_memory"]
 

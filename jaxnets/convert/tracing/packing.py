@@ -32,13 +32,13 @@ def intercepted(handler: Handler) -> Iterator[None]:
 
 
 def _pack_call(input, lengths, batch_first=False, enforce_sorted=True):
-    from jaxnets.convert.packing import handle
+    from jaxnets.convert.tracing.packing import handle
 
     return handle("pack_padded_sequence", locals())
 
 
 def _pad_call(sequence, batch_first=False, padding_value=0.0, total_length=None):
-    from jaxnets.convert.packing import handle
+    from jaxnets.convert.tracing.packing import handle
 
     return handle("pad_packed_sequence", locals())
 
