@@ -1,5 +1,6 @@
 """Which class of `torch.nn` a live module computes as, if any."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,10 +12,18 @@ from torch.nn.utils.weight_norm import WeightNorm
 from jaxnets import nn
 from jaxnets.convert.errors import ConversionError
 
-CONTAINERS = {"Container", "Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"}
+CONTAINERS: Mapping[type, str] = {
+    torch.nn.Sequential: "Sequential",
+    torch.nn.ModuleList: "ModuleList",
+    torch.nn.ModuleDict: "ModuleDict",
+    torch.nn.ParameterList: "ParameterList",
+    torch.nn.ParameterDict: "ParameterDict",
+}
+"""torch's containers, and what `jaxnets.nn` calls them."""
+
 CLASSES = {
     cls
-    for name in set(nn.__all__) - CONTAINERS
+    for name in set(nn.__all__) - {"Container", "Module", *CONTAINERS.values()}
     if isinstance(cls := getattr(torch.nn, name, None), type) and issubclass(cls, torch.nn.Module)
 }
 

@@ -11,13 +11,14 @@ import torch
 from flax import nnx
 from torch.nn.parameter import is_lazy
 
-from jaxnets.convert.assemble import CONTAINERS, Assembler
 from jaxnets.convert.errors import ConversionError, Refusal, refuse
+from jaxnets.convert.kinds import CONTAINERS
 from jaxnets.convert.sizes import BATCH
 from jaxnets.convert.stock import is_stock
 from jaxnets.convert.tracing.batches import holds
 from jaxnets.convert.tracing.capture import Trace, capture
 from jaxnets.convert.tracing.leaves import Leaves
+from jaxnets.convert.writing.assemble import Assembler
 from jaxnets.nn.utils.skip_init import unfilled_rngs
 from jaxnets.state import load_state_dict
 

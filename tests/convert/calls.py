@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 import jaxnets
 from jaxnets.arrays import to_numpy
-from jaxnets.convert import assemble
+from jaxnets.convert.writing import assemble
 
 HOLE = "<array>"
 """Where an array goes among the arguments."""

@@ -21,7 +21,7 @@ from jaxnets.convert.operators.rules import DROPPED, Rule
 from jaxnets.convert.trace import ModeChoice, Op
 
 if TYPE_CHECKING:
-    from jaxnets.convert.body import Body
+    from jaxnets.convert.writing.body import Body
 
 __all__ = ["SHAPED_BY_NUMBERS", "canonical", "expression", "functional_twin", "is_known", "tracking"]
 

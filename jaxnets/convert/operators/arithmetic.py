@@ -11,7 +11,7 @@ from jaxnets.convert.operators.rules import Rule, axes, cast, result_type, same,
 from jaxnets.convert.trace import Op, Value
 
 if TYPE_CHECKING:
-    from jaxnets.convert.body import Body
+    from jaxnets.convert.writing.body import Body
 
 __all__ = ["RULES"]
 

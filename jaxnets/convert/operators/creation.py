@@ -13,7 +13,7 @@ from jaxnets.convert.operators.rules import Rule, cast
 from jaxnets.convert.trace import Op, Value, tree_leaves
 
 if TYPE_CHECKING:
-    from jaxnets.convert.body import Body
+    from jaxnets.convert.writing.body import Body
 
 __all__ = ["RULES"]
 

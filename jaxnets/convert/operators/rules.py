@@ -9,7 +9,7 @@ from jaxnets.convert import expressions as e
 from jaxnets.convert.trace import Value
 
 if TYPE_CHECKING:
-    from jaxnets.convert.body import Body
+    from jaxnets.convert.writing.body import Body
 
 __all__ = ["DROPPED", "Rule", "axes", "cast", "same", "unified"]
 

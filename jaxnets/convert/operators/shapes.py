@@ -12,7 +12,7 @@ from jaxnets.convert.operators.rules import Rule, cast, same
 from jaxnets.convert.trace import Op, Value
 
 if TYPE_CHECKING:
-    from jaxnets.convert.body import Body
+    from jaxnets.convert.writing.body import Body
 
 __all__ = ["RULES"]
 

@@ -2,9 +2,9 @@
 
 import ast
 import keyword
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +15,9 @@ from jaxnets.convert.constants import constant
 from jaxnets.convert.source import expression as build_expression
 
 if TYPE_CHECKING:
-    from jaxnets.convert.templates import Template
+    from jaxnets.convert.writing.templates import Template
 
-__all__ = ["Children", "Held", "Own", "Shared", "Slot", "node_expression"]
+__all__ = ["Children", "Held", "Own", "Parts", "Shared", "Slot", "node_expression", "ordered", "parts", "rebuilt"]
 
 
 @dataclass(frozen=True)
@@ -197,16 +197,52 @@ def _held(node: Held) -> ast.expr:
     return e.call("nn.Buffer", array, **persistent)
 
 
+class Parts(NamedTuple):
+    """What a node is made of.
+
+    Args:
+        kind: equal for nodes that differ in their parts alone.
+        names: what each part is for; "" where it is for no more than the whole.
+        values: the parts.
+        rebuilt: the node with other parts.
+    """
+
+    kind: tuple[Any, ...]
+    names: Sequence[str]
+    values: Sequence[Any]
+    rebuilt: Callable[[Sequence[Any]], Any]
+
+
+def parts(node: Any) -> Parts | None:
+    """The parts of a node; None where it has none."""
+    match node:
+        case Build():
+            names = list(node.args)
+            kind: tuple[Any, ...] = Build, node.name, *names
+            return Parts(kind, names, list(node.args.values()), lambda new: Build(node.name, _named(names, new)))
+        case Own():
+            names = list(node.args)
+            kind = Own, id(node.template), *names
+            return Parts(kind, names, list(node.args.values()), lambda new: Own(node.template, _named(names, new)))
+        case Children():
+            names = [name for name, _ in node.items]
+            kind = Children, node.kind, *names
+            values = [x for _, x in node.items]
+            return Parts(kind, names, values, lambda new: Children(node.kind, tuple(_named(names, new).items())))
+        case Held():
+            kind = Held, node.kind, node.dtype, len(node.shape), None if node.data is None else id(node)
+            names = ["size"] * len(node.shape)
+            return Parts(kind, names, node.shape, lambda new: Held(node.kind, tuple(new), node.dtype, node.data))
+        case tuple():
+            return Parts((tuple, len(node)), [""] * len(node), node, tuple)
+    return None
+
+
+def _named(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip(names, values, strict=True))
+
+
 def rebuilt(function: Callable[[Any], Any], node: Any) -> Any:
     """The node with `function` applied to each of its parts."""
-    if isinstance(node, Build):
-        return Build(node.name, {name: rebuilt(function, x) for name, x in node.args.items()})
-    if isinstance(node, Own):
-        return Own(node.template, {name: rebuilt(function, x) for name, x in node.args.items()})
-    if isinstance(node, Children):
-        return Children(node.kind, tuple((name, rebuilt(function, x)) for name, x in node.items))
-    if isinstance(node, Held):
-        return Held(node.kind, tuple(rebuilt(function, x) for x in node.shape), node.dtype, node.data)
-    if isinstance(node, tuple):
-        return tuple(rebuilt(function, x) for x in node)
-    return function(node)
+    found = parts(node)
+    return function(node) if found is None else found.rebuilt([rebuilt(function, x) for x in found.values])

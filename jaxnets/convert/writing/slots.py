@@ -1,0 +1,122 @@
+"""What differs between the modules of one class: rows of values, one for each module."""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxnets.convert.writing.constructors import signature
+from jaxnets.convert.writing.nodes import Children, Slot
+
+__all__ = ["Instance", "Row", "Slots", "is_equal", "is_simple", "setting"]
+
+
+@dataclass
+class Instance:
+    """One module.
+
+    Args:
+        path: its name in the root module.
+        module: torch's module.
+        parts: what it holds, by attribute, in order.
+        statements: the body of its `__call__`; None if it was never called.
+        numbers: how local variables of the user's code call numbers.
+        ties: pairs of names, of which the first is the same parameter or module as the second.
+        children: the layers of a container that is given them.
+        further: the bodies of further methods, of a module that is called in several ways.
+    """
+
+    path: str
+    module: Any
+    parts: dict[str, Any]
+    statements: list[ast.stmt] | None
+    numbers: Mapping[float, str] = field(default_factory=dict)
+    ties: tuple[tuple[str, str], ...] = ()
+    children: Children | None = None
+    further: list[list[ast.stmt] | None] = field(default_factory=list)
+
+
+@dataclass
+class Row:
+    """Values that differ from instance to instance.
+
+    Args:
+        values: one for each instance; of those that do not need any, None.
+        needed: by which instances it is needed.
+        hints: what it is used for.
+        attribute: the attribute of the user's modules that has these values.
+    """
+
+    values: list[Any]
+    needed: list[bool]
+    hints: list[str]
+    attribute: str | None = None
+
+    @property
+    def is_optional(self) -> bool:
+        return not all(self.needed)
+
+
+class Slots:
+    """The differences that were found."""
+
+    def __init__(self, instances: Sequence[Instance]):
+        self.instances = instances
+        self.rows: list[Row] = []
+
+    def slot(self, values: list[Any], hint: str, group: Sequence[Instance] | None = None) -> Slot:
+        """A slot for the values that a group of the instances has in one place."""
+        group = self.instances if group is None else group
+        of_group = {id(x): v for x, v in zip(group, values, strict=True)}
+        full = [of_group.get(id(x)) for x in self.instances]
+        needed = [id(x) in of_group for x in self.instances]
+        attribute = self._attribute(full, needed)
+        if attribute is not None:
+            full = [setting(vars(x.module)[attribute]) for x in self.instances]
+            needed = [True] * len(full)
+        for i, row in enumerate(self.rows):
+            if row.attribute == attribute and _agree(row, full, needed, hint):
+                row.values = [a if n else b for a, b, n in zip(row.values, full, row.needed, strict=True)]
+                row.needed = [a or b for a, b in zip(row.needed, needed, strict=True)]
+                row.hints.append(hint)
+                return Slot(f"%{i}")
+        self.rows.append(Row(full, needed, [hint], attribute))
+        return Slot(f"%{len(self.rows) - 1}")
+
+    def _attribute(self, values: list[Any], needed: list[bool]) -> str | None:
+        """The attribute of the user's modules that has these values where they are needed."""
+        wanted = [v for v, n in zip(values, needed, strict=True) if n]
+        if not all(map(is_simple, wanted)) or all(v is None for v in wanted):
+            return None
+        attributes = [vars(x.module) for x in self.instances]
+        names = [n for n in signature(self.instances[0].module) if n in attributes[0]]
+        names += [n for n in attributes[0] if not n.startswith("_") and n != "training"]
+        for name in names:
+            held = [setting(a.get(name, self)) for a in attributes]
+            there = [x for x, n in zip(held, needed, strict=True) if n]
+            if all(map(is_simple, held)) and all(map(is_equal, there, wanted)):
+                return name
+        return None
+
+
+def setting(x: Any) -> Any:
+    """An attribute's value as source says it."""
+    return tuple(setting(y) for y in x) if isinstance(x, tuple | list) else x
+
+
+def is_simple(x: Any) -> bool:
+    """Whether a value can be an argument as it is."""
+    return x is None or isinstance(x, bool | int | float | str) or (isinstance(x, tuple) and all(map(is_simple, x)))
+
+
+def is_equal(a: Any, b: Any) -> bool:
+    """Equal, and of one type: 1 is not True."""
+    return type(a) is type(b) and bool(a == b)
+
+
+def _agree(row: Row, values: list[Any], needed: list[bool], hint: str) -> bool:
+    """Whether a row can have these values, too: equal ones, or for other instances what goes by the same name."""
+    both = [(a, b) for a, b, n, m in zip(row.values, values, row.needed, needed, strict=True) if n and m]
+    if not all(is_equal(a, b) for a, b in both):
+        return False
+    return row.needed == needed or hint in row.hints

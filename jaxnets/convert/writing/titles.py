@@ -1,0 +1,90 @@
+"""Names of a constructor's parameters: the user's own, where they can be known."""
+
+import keyword
+import re
+from typing import Any
+
+from jaxnets.convert.calls import Build
+from jaxnets.convert.writing.constructors import passed
+from jaxnets.convert.writing.slots import Row, Slots
+
+__all__ = ["multiples", "titles"]
+
+MULTIPLES = (2, 3, 4, 6, 8)
+"""Times that one number is taken for a multiple of another."""
+
+TAKEN = {"self", "rngs", "deterministic", "jax", "jnp", "nn", "nnx", "F", "ops"}
+"""Names that no parameter has."""
+
+ACTIVATIONS = {
+    *("ReLU", "ReLU6", "SiLU", "GELU", "Hardswish", "Hardsigmoid", "Sigmoid", "Tanh", "LeakyReLU"),
+    *("ELU", "Mish", "Identity", "PReLU", "Softplus", "SELU", "CELU", "Hardtanh"),
+}
+
+
+def multiples(slots: Slots) -> dict[int, tuple[int, int]]:
+    """For each row the row that it is a multiple of, and how many times."""
+    result = {i: (i, 1) for i in range(len(slots.rows))}
+    whole = [i for i, row in enumerate(slots.rows) if not row.is_optional and all(type(x) is int for x in row.values)]
+    whole.sort(key=lambda i: slots.rows[i].values[0])
+    for n, i in enumerate(whole):
+        row = slots.rows[i]
+        for j in whole[:n]:  # the smaller ones, of which it is settled what they are
+            other = slots.rows[j]
+            if row.attribute or result[j] != (j, 1) or not all(other.values) or len(set(other.values)) < 2:
+                continue
+            times = row.values[0] // other.values[0]
+            if times in MULTIPLES and all(a == times * b for a, b in zip(row.values, other.values, strict=True)):
+                result[i] = j, times
+                break
+    return result
+
+
+def titles(slots: Slots, rows: dict[int, Row]) -> dict[int, str]:
+    """A name for each row that becomes a parameter."""
+    known = passed(slots.instances[0].module)
+    taken = {*TAKEN, *(row.attribute for row in slots.rows if row.attribute)}
+    parts = {name for x in slots.instances for name in x.parts}
+    found: dict[int, str] = {}
+    for i, row in rows.items():
+        found[i] = row.attribute or _title(row, known, taken, parts)
+        taken.add(found[i])
+    return found
+
+
+def _title(row: Row, known: dict[str, str], taken: set[str], parts: set[str]) -> str:
+    candidates = [_proper(c) for c in _candidates(row, known)]
+    for title in candidates:
+        # a part's own name is free for what stands in the whole of its place
+        if title not in taken and (title not in parts or [title] == row.hints):
+            return title
+    k = 2
+    while f"{candidates[0]}_{k}" in taken | parts:
+        k += 1
+    return f"{candidates[0]}_{k}"
+
+
+def _candidates(row: Row, known: dict[str, str]) -> list[str]:
+    candidates = [known[hint] for hint in row.hints if hint in known]
+    for hint in row.hints:
+        plain = hint.removeprefix("self.")
+        head, _, last = plain.rpartition(".")
+        if last.isdigit():
+            candidates.append(_kind_name(row.values) or f"{head}_{last}".strip("_"))
+        else:
+            candidates.append(last)
+        candidates.append(plain)
+    return candidates
+
+
+def _proper(name: str) -> str:
+    name = re.sub(r"\W", "_", name)
+    return name if name.isidentifier() and not keyword.iskeyword(name) else f"layer_{name}"
+
+
+def _kind_name(values: list[Any]) -> str | None:
+    """What layers are, where a container's place is taken by one or another, or by none."""
+    names = {x.name for x in values if isinstance(x, Build)}
+    if names and names <= ACTIVATIONS and all(x is None or isinstance(x, Build) for x in values):
+        return "activation"
+    return None
