@@ -12,9 +12,9 @@ from flax import nnx
 from torch.nn.parameter import is_lazy
 
 from jaxnets.convert.errors import ConversionError, Refusal, refuse
-from jaxnets.convert.kinds import CONTAINERS
+from jaxnets.convert.layers.kinds import CONTAINERS
+from jaxnets.convert.layers.stock import is_stock
 from jaxnets.convert.sizes import BATCH
-from jaxnets.convert.stock import is_stock
 from jaxnets.convert.tracing.batches import holds
 from jaxnets.convert.tracing.capture import Trace, capture
 from jaxnets.convert.tracing.leaves import Leaves

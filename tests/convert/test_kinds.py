@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn.utils import prune
 
-from jaxnets.convert.calls import Array, Build, Function
 from jaxnets.convert.errors import ConversionError
-from jaxnets.convert.stock import build, is_stock
+from jaxnets.convert.layers.calls import Array, Build, Function
+from jaxnets.convert.layers.stock import build, is_stock
 
 T = torch.nn
 F = torch.nn.functional

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from jaxnets.convert.calls import Array, Build, Function, defaults
 from jaxnets.convert.errors import ConversionError
-from jaxnets.convert.source import expression
-from jaxnets.convert.stock import build
+from jaxnets.convert.layers.calls import Array, Build, Function, defaults
+from jaxnets.convert.layers.source import expression
+from jaxnets.convert.layers.stock import build
 
 T = torch.nn
 INF = float("inf")

@@ -17,9 +17,9 @@ from flax import nnx
 import jaxnets
 import jaxnets.functional as F
 from jaxnets import nn
-from jaxnets.convert.calls import Array, Build, Function, parameters
-from jaxnets.convert.source import expression
-from jaxnets.convert.stock import build
+from jaxnets.convert.layers.calls import Array, Build, Function, parameters
+from jaxnets.convert.layers.source import expression
+from jaxnets.convert.layers.stock import build
 from parity import trees
 from parity.cases import CASES
 from parity.database import DATABASE

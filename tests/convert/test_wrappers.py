@@ -11,8 +11,8 @@ from flax import nnx
 
 import jaxnets
 from jaxnets import nn
-from jaxnets.convert.source import expression
-from jaxnets.convert.stock import build, is_stock
+from jaxnets.convert.layers.source import expression
+from jaxnets.convert.layers.stock import build, is_stock
 from parity import trees
 
 T = torch.nn

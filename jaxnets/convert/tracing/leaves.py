@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
-from jaxnets.convert.stock import is_stock
+from jaxnets.convert.layers.stock import is_stock
 
 __all__ = ["Leaves"]
 

@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from jaxnets.convert import operators
+from jaxnets.convert.operators.table import is_known
 from jaxnets.convert.tracing import reads
 from jaxnets.convert.tracing.autocast import is_autocast
 from jaxnets.convert.tracing.objects import object_tensors
@@ -44,7 +44,7 @@ class FunctionListener(TorchFunctionMode):
         if name in SETTERS:
             recorder.refuse(f"an array put into another one by its attribute, {name},", "use x.copy_(y), or y itself")
         wrapped = any(map(is_functorch_wrapped_tensor, object_tensors((args, kwargs))))
-        if wrapped or not operators.is_known(name):
+        if wrapped or not is_known(name):
             return func(*args, **kwargs)  # its operators are heard by the other listener
         if not is_autocast():
             return recorder.perform(name, func, args, kwargs)
@@ -72,7 +72,7 @@ class DispatchListener(TorchDispatchMode):
             return output
         if recorder.is_hiding or name in UNSEEN:
             return func(*args, **kwargs)
-        if not operators.is_known(name):
+        if not is_known(name):
             recorder.refuse(f"operator {name}", "write it with other functions, or as a module of its own in Flax")
         return recorder.perform(name, func, args, kwargs)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from jaxnets.convert.kinds import is_chain
+from jaxnets.convert.layers.kinds import is_chain
 from jaxnets.convert.trace import Call, Op, Value, map_tree
 from jaxnets.convert.tracing import packing
 from jaxnets.convert.tracing.autocast import is_autocast

@@ -10,7 +10,6 @@ from torch._subclasses.fake_tensor import (
     unset_fake_temporarily,
 )
 
-from jaxnets.convert import operators
 from jaxnets.convert.errors import UnknownError
 from jaxnets.convert.tracing.aliasing import shares_memory
 from jaxnets.convert.tracing.objects import map_objects, object_leaves
@@ -19,6 +18,15 @@ __all__ = ["computed"]
 
 INDEXING = {"__getitem__", "__setitem__"}
 
+SHAPED_BY_NUMBERS = {
+    f"aten.{name}"
+    for name in (
+        *("argwhere", "bincount", "masked_select", "nonzero", "nonzero_numpy", "unique_consecutive", "unique_dim"),
+        *("_unique", "_unique2", "repeat_interleave.Tensor"),
+    )
+}
+"""Operators whose results have sizes that depend on numbers."""
+
 
 def computed(name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a function gives; of one whose code looks at numbers, what it gives for ones."""
@@ -26,7 +34,7 @@ def computed(name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs:
     try:
         return func(*args, **kwargs)
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
-        if str(getattr(error, "func", "")).removesuffix(".default") in operators.SHAPED_BY_NUMBERS:
+        if str(getattr(error, "func", "")).removesuffix(".default") in SHAPED_BY_NUMBERS:
             raise
         try:
             return _by_example(func, args, kwargs)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
-from jaxnets.convert import operators
 from jaxnets.convert.errors import Refusal, UnknownError
+from jaxnets.convert.operators.names import canonical, functional_twin
 from jaxnets.convert.trace import Call, Op, Place, Value
 from jaxnets.convert.tracing.aliasing import Aliases, shares_memory
 from jaxnets.convert.tracing.autocast import Casts
@@ -17,7 +17,7 @@ from jaxnets.convert.tracing.module_calls import ModuleCalls
 from jaxnets.convert.tracing.objects import map_objects, object_tensors, valued
 from jaxnets.convert.tracing.outcomes import computed
 from jaxnets.convert.tracing.reads import Reads
-from jaxnets.convert.tracing.statistics import write_statistics
+from jaxnets.convert.tracing.statistics import moved_statistics, write_statistics
 from jaxnets.convert.tracing.user_code import line, note_names, own_backward
 
 __all__ = ["Recorder"]
@@ -165,12 +165,12 @@ class Recorder:
             note_names(self.scope, self.aliases)
             if not torch.is_grad_enabled():
                 self._refuse_own_gradients()
-            op = self._op(operators.canonical(name), args, kwargs)
+            op = self._op(canonical(name), args, kwargs)
             tensors = object_tensors((args, kwargs))
-            like = operators.functional_twin(name, func, args, kwargs)
+            like = functional_twin(name, func, args, kwargs)
             with self.aliases.watching(tensors) as written:
                 output = computed(name, func, args, kwargs)
-            norm = operators.tracking(name, args, kwargs)
+            norm = moved_statistics(name, args, kwargs)
             if norm is not None:
                 write_statistics(self, op, output, norm)
                 return output

@@ -1,16 +1,41 @@
 """Normalisations that move their running statistics towards those of the batch."""
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from jaxnets import functional, ops
 from jaxnets.convert.trace import Op, Value
 
 if TYPE_CHECKING:
     from jaxnets.convert.tracing.recorder import Recorder
 
-__all__ = ["write_statistics"]
+__all__ = ["moved_statistics", "write_statistics"]
+
+NORMS = {
+    "functional.batch_norm": ("batch_norm", "training"),
+    "functional.instance_norm": ("instance_norm", "use_input_stats"),
+    **dict.fromkeys(("native_batch_norm", "aten.native_batch_norm"), ("native_batch_norm", "training")),
+    "aten._native_batch_norm_legit": ("native_batch_norm", "training"),
+}
+"""Functions that can move statistics: whose signature theirs is, and the argument that says whether they do."""
+
+
+def moved_statistics(name: str, args: Any, kwargs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The arguments of a normalisation that updates running statistics; None of anything else."""
+    if name not in NORMS:
+        return None
+    short, switch = NORMS[name]
+    signature = inspect.signature(getattr(functional, short, None) or getattr(ops, short))
+    try:
+        bound = signature.bind(*args, **{k: x for k, x in kwargs.items() if k in signature.parameters})
+    except TypeError:  # the form without statistics
+        return None
+    bound.apply_defaults()
+    named = bound.arguments
+    return named if named[switch] and named["running_mean"] is not None else None
 
 
 def write_statistics(recorder: "Recorder", op: Op, output: Any, norm: Mapping[str, Any]) -> None:

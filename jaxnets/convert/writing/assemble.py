@@ -10,8 +10,8 @@ import torch
 from flax import nnx
 
 from jaxnets.convert.errors import Refusal, refuse
-from jaxnets.convert.kinds import CONTAINERS, is_chain
-from jaxnets.convert.stock import build, is_stock
+from jaxnets.convert.layers.kinds import CONTAINERS, is_chain
+from jaxnets.convert.layers.stock import build, is_stock
 from jaxnets.convert.trace import Call
 from jaxnets.convert.writing.classes import class_statement, factory, frozen
 from jaxnets.convert.writing.loops import rolled

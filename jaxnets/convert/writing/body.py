@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from jaxnets.convert import expressions as e
-from jaxnets.convert import operators
 from jaxnets.convert.constants import constant
 from jaxnets.convert.errors import ConversionError
+from jaxnets.convert.operators import table
 from jaxnets.convert.sizes import Size
 from jaxnets.convert.trace import (
     Call,
@@ -193,7 +193,7 @@ class Body:
         if isinstance(item, Op) and item.name in PACKING:
             return self._packing(item)
         if isinstance(item, Op):
-            return operators.expression(self, item)
+            return table.expression(self, item)
         callee = self.around.member(self.call.path, item.path)
         if item.leaf:
             named = {name: self.expr(x) for name, x in item.kwargs.items()}

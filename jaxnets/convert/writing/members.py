@@ -10,8 +10,8 @@ import torch
 
 from jaxnets.convert import expressions as e
 from jaxnets.convert.errors import ConversionError
-from jaxnets.convert.kinds import CONTAINERS
-from jaxnets.convert.stock import is_stock
+from jaxnets.convert.layers.kinds import CONTAINERS
+from jaxnets.convert.layers.stock import is_stock
 
 __all__ = ["Members", "is_free", "is_name", "join"]
 

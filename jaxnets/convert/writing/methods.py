@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from jaxnets.convert import expressions as e
 from jaxnets.convert.errors import ConversionError
-from jaxnets.convert.kinds import is_chain
+from jaxnets.convert.layers.kinds import is_chain
 from jaxnets.convert.sizes import BATCH
 from jaxnets.convert.trace import Call, Op, Value, has_arrays, tree_values
 from jaxnets.convert.tracing.merge import merged

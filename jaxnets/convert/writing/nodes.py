@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from jaxnets.convert import expressions as e
-from jaxnets.convert.calls import Build
 from jaxnets.convert.constants import constant
-from jaxnets.convert.source import expression as build_expression
+from jaxnets.convert.layers.calls import Build
+from jaxnets.convert.layers.source import expression as build_expression
 
 if TYPE_CHECKING:
     from jaxnets.convert.writing.templates import Template

@@ -4,7 +4,7 @@ import keyword
 import re
 from typing import Any
 
-from jaxnets.convert.calls import Build
+from jaxnets.convert.layers.calls import Build
 from jaxnets.convert.writing.constructors import passed
 from jaxnets.convert.writing.slots import Row, Slots
 

@@ -5,8 +5,8 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from jaxnets.convert.calls import Build
-from jaxnets.convert.source import plain
+from jaxnets.convert.layers.calls import Build
+from jaxnets.convert.layers.source import plain
 from jaxnets.convert.writing.nodes import Children, Own, Shared, parts
 from jaxnets.convert.writing.slots import Instance, Slots, is_equal
 

@@ -9,8 +9,8 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from jaxnets.convert.calls import Build, defaults
-from jaxnets.convert.kinds import NotStockError, class_of, hooks, normalizing, parametrizations
+from jaxnets.convert.layers.calls import Build, defaults
+from jaxnets.convert.layers.kinds import NotStockError, class_of, hooks, normalizing, parametrizations
 
 Tensors = dict[str, torch.Tensor | None]
 Wrapper = tuple[str, Mapping[str, Any]]

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch.nn.parameter import is_lazy
 
-from jaxnets.convert.arguments import candidates
-from jaxnets.convert.calls import Array, Build, Function, defaults, parameters
 from jaxnets.convert.errors import ConversionError
-from jaxnets.convert.kinds import NotStockError, class_of, is_plain, parametrizations
-from jaxnets.convert.wrappers import Tensors, tensors, wrapped, wrappers
+from jaxnets.convert.layers.arguments import candidates
+from jaxnets.convert.layers.calls import Array, Build, Function, defaults
+from jaxnets.convert.layers.kinds import NotStockError, class_of, is_plain, parametrizations
+from jaxnets.convert.layers.wrappers import Tensors, tensors, wrapped, wrappers
 
-__all__ = ["Array", "Build", "Function", "build", "defaults", "is_stock", "parameters"]
+__all__ = ["build", "is_stock"]
 
 UNIMPORTANT = {
     *vars(torch.nn.Module()),

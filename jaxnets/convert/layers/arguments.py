@@ -11,10 +11,10 @@ import torch
 
 import jaxnets.functional
 from jaxnets.arrays import DTYPES, to_numpy
-from jaxnets.convert.calls import Array, Build, Function, defaults, parameters
 from jaxnets.convert.errors import ConversionError
-from jaxnets.convert.kinds import NotStockError, class_of
-from jaxnets.convert.wrappers import Tensors, tensors
+from jaxnets.convert.layers.calls import Array, Build, Function, defaults, parameters
+from jaxnets.convert.layers.kinds import NotStockError, class_of
+from jaxnets.convert.layers.wrappers import Tensors, tensors
 
 
 class Layer(NamedTuple):

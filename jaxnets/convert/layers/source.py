@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxnets.convert.calls import Array, Build, Function, defaults, parameters
+from jaxnets.convert import expressions as e
 from jaxnets.convert.constants import numbers
 from jaxnets.convert.errors import ConversionError
+from jaxnets.convert.layers.calls import Array, Build, Function, defaults, parameters
 
 __all__ = ["expression", "plain"]
 
@@ -45,8 +46,8 @@ def expression(build: Build) -> ast.expr:
         elif name not in usual or not _equal(value, usual[name]):
             keywords.append(ast.keyword(name, _literal(value, build, name)))
     if "rngs" in accepted and _draws(build.name):
-        keywords.append(ast.keyword("rngs", ast.Name("rngs", ast.Load())))
-    return ast.Call(_path(f"nn.{build.name}"), args, keywords)
+        keywords.append(ast.keyword("rngs", e.dotted("rngs")))
+    return ast.Call(e.dotted(f"nn.{build.name}"), args, keywords)
 
 
 def plain(name: str, value: Any) -> Any:
@@ -76,36 +77,30 @@ def _literal(value: Any, build: Build, name: str) -> ast.expr:
         case Build():
             return expression(value)
         case Function():
-            return _path(f"F.{value.name}")
+            return e.dotted(f"F.{value.name}")
         case np.dtype():
-            return _path(f"jnp.{value.name}")
+            return e.dotted(f"jnp.{value.name}")
         case Array():
             return _array(value.value, build, name)
         case tuple():
-            return ast.Tuple([_literal(x, build, name) for x in value], ast.Load())
+            return ast.Tuple([_literal(x, build, name) for x in value])
         case list():
-            return ast.List([_literal(x, build, name) for x in value], ast.Load())
+            return ast.List([_literal(x, build, name) for x in value])
         case Mapping():
-            keys = [ast.parse(repr(key), mode="eval").body for key in value]
-            return ast.Dict([*keys], [_literal(x, build, name) for x in value.values()])
+            return ast.Dict([e.literal(key) for key in value], [_literal(x, build, name) for x in value.values()])
         case float() if not math.isfinite(value):
-            return ast.Call(ast.Name("float", ast.Load()), [ast.Constant(str(value))], [])
-    return ast.parse(repr(value), mode="eval").body
-
-
-def _path(name: str) -> ast.expr:
-    return ast.parse(name, mode="eval").body
+            return e.call("float", str(value))
+    return ast.parse(repr(value), mode="eval").body  # of a slot, too, which is its name
 
 
 def _array(value: np.ndarray, build: Build, name: str) -> ast.expr:
     # what jax makes of Python's numbers needs no dtype
-    dtype = [] if value.dtype.name in ("float32", "int64", "int32", "bool") else [_path(f"jnp.{value.dtype.name}")]
+    dtype = [] if value.dtype.name in ("float32", "int64", "int32", "bool") else [e.dotted(f"jnp.{value.dtype.name}")]
     if value.size <= SMALL:
-        return ast.Call(_path("jnp.array"), [_literal(numbers(value), build, name), *dtype], [])
+        return e.call("jnp.array", _literal(numbers(value), build, name), *dtype)
     if name not in BUFFERS:
         raise ConversionError(
             f"{build.name}: {name}: expected at most {SMALL} numbers, which can be written out, got an array of shape "
             f"{value.shape}; make it a buffer of the module"
         )
-    shape = _literal(value.shape[0] if value.ndim == 1 else value.shape, build, name)
-    return ast.Call(_path("jnp.zeros"), [shape, *dtype], [])
+    return e.call("jnp.zeros", value.shape[0] if value.ndim == 1 else value.shape, *dtype)

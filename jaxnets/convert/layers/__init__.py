@@ -1,0 +1,1 @@
+"""How a layer of `torch.nn` is built with `jaxnets.nn`: a call as data, and as source."""
