@@ -7,7 +7,8 @@ from itertools import takewhile
 from typing import Any
 
 from jaxnets.convert import expressions as e
-from jaxnets.convert.writing.slots import Instance, Slots, is_equal, is_simple, setting
+from jaxnets.convert.writing.nodes import is_equal
+from jaxnets.convert.writing.slots import Instance, Slots, is_simple, setting
 from jaxnets.convert.writing.unify import shape_of, unified_code
 
 __all__ = ["one_body", "shared_start"]

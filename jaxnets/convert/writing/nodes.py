@@ -17,7 +17,19 @@ from jaxnets.convert.layers.source import expression as build_expression
 if TYPE_CHECKING:
     from jaxnets.convert.writing.templates import Template
 
-__all__ = ["Children", "Held", "Own", "Parts", "Shared", "Slot", "node_expression", "ordered", "parts", "rebuilt"]
+__all__ = [
+    "Children",
+    "Held",
+    "Own",
+    "Parts",
+    "Shared",
+    "Slot",
+    "is_equal",
+    "node_expression",
+    "ordered",
+    "parts",
+    "rebuilt",
+]
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,7 @@ def _own(node: Own) -> ast.expr:
     for parameter in node.template.parameters:
         value = node.args[parameter.name]
         if parameter.has_default:
-            if not _same(value, parameter.default):
+            if not is_equal(value, parameter.default):
                 kwargs[parameter.name] = node_expression(value)
         elif node.template.children:
             kwargs[parameter.name] = node_expression(value)
@@ -129,7 +141,8 @@ def _own(node: Own) -> ast.expr:
     return e.call(node.template.name, *args, **kwargs)
 
 
-def _same(a: Any, b: Any) -> bool:
+def is_equal(a: Any, b: Any) -> bool:
+    """Equal, and of one type: 1 is not True."""
     return type(a) is type(b) and bool(a == b)
 
 

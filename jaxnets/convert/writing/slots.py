@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxnets.convert.writing.constructors import signature
-from jaxnets.convert.writing.nodes import Children, Slot
+from jaxnets.convert.writing.nodes import Children, Slot, is_equal
 
-__all__ = ["Instance", "Row", "Slots", "is_equal", "is_simple", "setting"]
+__all__ = ["Instance", "Row", "Slots", "is_simple", "multiples", "setting"]
+
+
+MULTIPLES = (2, 3, 4, 6, 8)
+"""Times that one number is taken for a multiple of another."""
 
 
 @dataclass
@@ -99,6 +103,24 @@ class Slots:
         return None
 
 
+def multiples(slots: Slots) -> dict[int, tuple[int, int]]:
+    """For each row the row that it is a multiple of, and how many times."""
+    result = {i: (i, 1) for i in range(len(slots.rows))}
+    whole = [i for i, row in enumerate(slots.rows) if not row.is_optional and all(type(x) is int for x in row.values)]
+    whole.sort(key=lambda i: slots.rows[i].values[0])
+    for n, i in enumerate(whole):
+        row = slots.rows[i]
+        for j in whole[:n]:  # the smaller ones, of which it is settled what they are
+            other = slots.rows[j]
+            if row.attribute or result[j] != (j, 1) or not all(other.values) or len(set(other.values)) < 2:
+                continue
+            times = row.values[0] // other.values[0]
+            if times in MULTIPLES and all(a == times * b for a, b in zip(row.values, other.values, strict=True)):
+                result[i] = j, times
+                break
+    return result
+
+
 def setting(x: Any) -> Any:
     """An attribute's value as source says it."""
     return tuple(setting(y) for y in x) if isinstance(x, tuple | list) else x
@@ -107,11 +129,6 @@ def setting(x: Any) -> Any:
 def is_simple(x: Any) -> bool:
     """Whether a value can be an argument as it is."""
     return x is None or isinstance(x, bool | int | float | str) or (isinstance(x, tuple) and all(map(is_simple, x)))
-
-
-def is_equal(a: Any, b: Any) -> bool:
-    """Equal, and of one type: 1 is not True."""
-    return type(a) is type(b) and bool(a == b)
 
 
 def _agree(row: Row, values: list[Any], needed: list[bool], hint: str) -> bool:

@@ -14,8 +14,8 @@ from jaxnets.convert.errors import ConversionError
 from jaxnets.convert.writing.branches import one_body
 from jaxnets.convert.writing.constructors import signature
 from jaxnets.convert.writing.nodes import Slot, rebuilt
-from jaxnets.convert.writing.slots import Instance, Row, Slots, is_simple, setting
-from jaxnets.convert.writing.titles import multiples, titles
+from jaxnets.convert.writing.slots import Instance, Row, Slots, is_simple, multiples, setting
+from jaxnets.convert.writing.titles import titles
 from jaxnets.convert.writing.unify import unified
 
 __all__ = ["Parameter", "Template", "template"]
@@ -80,9 +80,7 @@ def template(name: str, base: str, origin: str, instances: list[Instance]) -> tu
     rows = {i: row for i, row in enumerate(slots.rows) if times[i] == (i, 1)}
     named = titles(slots, rows)
     final = {f"%{i}": Slot(named[j], n) for i, (j, n) in times.items()}
-    found.parts = {
-        n: rebuilt(lambda x: final.get(x.name, x) if isinstance(x, Slot) else x, x) for n, x in parts.items()
-    }
+    found.parts = {n: rebuilt(lambda x: final[x.name] if isinstance(x, Slot) else x, x) for n, x in parts.items()}
     _set_numbers(found, final)
     if instances[0].children is not None:
         found.children = "layers" if base == "nn.Sequential" else "modules"

@@ -8,10 +8,7 @@ from jaxnets.convert.layers.calls import Build
 from jaxnets.convert.writing.constructors import passed
 from jaxnets.convert.writing.slots import Row, Slots
 
-__all__ = ["multiples", "titles"]
-
-MULTIPLES = (2, 3, 4, 6, 8)
-"""Times that one number is taken for a multiple of another."""
+__all__ = ["titles"]
 
 TAKEN = {"self", "rngs", "deterministic", "jax", "jnp", "nn", "nnx", "F", "ops"}
 """Names that no parameter has."""
@@ -20,24 +17,6 @@ ACTIVATIONS = {
     *("ReLU", "ReLU6", "SiLU", "GELU", "Hardswish", "Hardsigmoid", "Sigmoid", "Tanh", "LeakyReLU"),
     *("ELU", "Mish", "Identity", "PReLU", "Softplus", "SELU", "CELU", "Hardtanh"),
 }
-
-
-def multiples(slots: Slots) -> dict[int, tuple[int, int]]:
-    """For each row the row that it is a multiple of, and how many times."""
-    result = {i: (i, 1) for i in range(len(slots.rows))}
-    whole = [i for i, row in enumerate(slots.rows) if not row.is_optional and all(type(x) is int for x in row.values)]
-    whole.sort(key=lambda i: slots.rows[i].values[0])
-    for n, i in enumerate(whole):
-        row = slots.rows[i]
-        for j in whole[:n]:  # the smaller ones, of which it is settled what they are
-            other = slots.rows[j]
-            if row.attribute or result[j] != (j, 1) or not all(other.values) or len(set(other.values)) < 2:
-                continue
-            times = row.values[0] // other.values[0]
-            if times in MULTIPLES and all(a == times * b for a, b in zip(row.values, other.values, strict=True)):
-                result[i] = j, times
-                break
-    return result
 
 
 def titles(slots: Slots, rows: dict[int, Row]) -> dict[int, str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from jaxnets.convert.layers.calls import Build
 from jaxnets.convert.layers.source import plain
-from jaxnets.convert.writing.nodes import Children, Own, Shared, parts
-from jaxnets.convert.writing.slots import Instance, Slots, is_equal
+from jaxnets.convert.writing.nodes import Children, Own, Shared, is_equal, parts
+from jaxnets.convert.writing.slots import Instance, Slots
 
 __all__ = ["shape_of", "unified", "unified_code"]
 
