@@ -1,7 +1,8 @@
 """Time of the same work in several frameworks: each in a process of its own, in turns, medians and their spread.
 
-A side is a program that says it is ready with one line of JSON, and then for each line of its input does the work once
-and prints the seconds it took. Thread pools of two frameworks in one process fight; two processes take turns.
+A side is a program that reads lines of JSON: the name of a piece of work, which it prepares, or null, and it does the
+work once. It answers with facts about the work, or with the seconds that it took and the memory that it reached.
+Thread pools of two frameworks in one process fight; two processes take turns.
 """
 
 import json
@@ -9,69 +10,115 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["Side", "Timing", "geometric_mean", "interleaved", "ratio", "serve"]
+__all__ = ["Side", "SideError", "Timing", "geometric_mean", "interleaved", "ratio", "serve"]
+
+Work = Callable[[], Any]
 
 
-def serve(work: Callable[[], Any], **facts: Any) -> None:
-    """What a side's program ends with: tells `facts`, and works as often as it is asked to."""
-    print(json.dumps(facts), flush=True)
-    for _ in sys.stdin:
-        began = time.perf_counter()
-        work()
-        print(time.perf_counter() - began, flush=True)
+class SideError(RuntimeError):
+    """A side could not do what was asked."""
+
+
+def serve(prepare: Callable[[str], tuple[Work, dict[str, Any]]]) -> None:
+    """What a side's program ends with: `prepare` makes a piece of work, and facts about it, of its name."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else prints
+    empty = resident("VmRSS")
+    work: Work | None = None
+    for line in sys.stdin:
+        name = json.loads(line)
+        answer: dict[str, Any]
+        if name is not None:
+            work = None
+            try:
+                work, answer = prepare(name)
+            except Exception as error:
+                answer = {"error": f"{type(error).__name__}: {error}"[:300]}
+            Path("/proc/self/clear_refs").write_text("5")  # the greatest size begins anew
+        else:
+            assert work is not None
+            began = time.perf_counter()
+            work()
+            answer = {"seconds": time.perf_counter() - began, "bytes": resident("VmHWM") - empty}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def resident(which: str) -> int:
+    """Bytes of this process that are in memory, now (`VmRSS`) or at most (`VmHWM`)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(which):
+            return int(line.split()[1]) * 1024
+    raise KeyError(which)
 
 
 class Side:
-    """A side's process; a context. `facts` is what it told when it was ready."""
+    """A side's process; a context."""
 
     def __init__(self, *arguments: str) -> None:
+        self._errors = tempfile.TemporaryFile("w+")
         environment = os.environ | {
             "OMP_WAIT_POLICY": "PASSIVE",
             "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu"),
         }
-        self.process = subprocess.Popen(
+        self._process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
             env=environment,
         )
 
     def __enter__(self) -> Self:
-        self.facts: dict[str, Any] = json.loads(self._line())
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.process.kill()
-        self.process.communicate()
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
 
-    def seconds(self) -> float:
-        """The time of the work, done once."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return float(self._line())
+    def prepare(self, name: str) -> dict[str, Any]:
+        """Makes the work of this name the work to do, and returns the facts about it."""
+        facts = self._ask(name)
+        if "error" in facts:
+            raise SideError(facts["error"])
+        return facts
 
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+    def work(self) -> tuple[float, int]:
+        """Seconds that the work took, done once, and the most bytes in use since it was prepared."""
+        answer = self._ask(None)
+        return answer["seconds"], answer["bytes"]
+
+    def _ask(self, question: str | None) -> dict[str, Any]:
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        line = process.stdout.readline()
         if not line:
-            _, errors = self.process.communicate()
-            raise RuntimeError(errors.strip().splitlines()[-1] if errors.strip() else "the process ended")
-        return line
+            process.wait()
+            self._errors.seek(0)
+            lines = self._errors.read().strip().splitlines()
+            raise SideError(lines[-1] if lines else f"the process ended with status {process.returncode}")
+        return json.loads(line)
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of each turn."""
+    """Seconds of each turn, and the most bytes that were in use above those of an empty process."""
 
     turns: tuple[float, ...]
+    bytes: int = 0
 
     @property
     def median(self) -> float:
@@ -81,15 +128,17 @@ class Timing:
 def interleaved(sides: Mapping[str, Side], seconds: float = 5.0, least: int = 7, most: int = 100) -> dict[str, Timing]:
     """The times of all sides, one after the other in each turn, until `seconds` are used by each on the average."""
     for side in sides.values():  # caches and thread pools
-        side.seconds()
+        side.work()
     turns: dict[str, list[float]] = {name: [] for name in sides}
+    peak = dict.fromkeys(sides, 0)
     began = time.monotonic()
     for turn in range(most):
         if turn >= least and time.monotonic() - began > seconds * len(sides):
             break
         for name, side in sides.items():
-            turns[name].append(side.seconds())
-    return {name: Timing(tuple(times)) for name, times in turns.items()}
+            took, peak[name] = side.work()
+            turns[name].append(took)
+    return {name: Timing(tuple(times), peak[name]) for name, times in turns.items()}
 
 
 def ratio(a: Timing, b: Timing) -> tuple[float, float, float]:

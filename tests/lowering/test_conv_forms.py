@@ -1,57 +1,149 @@
-"""Every form of a grouped convolution, chosen or not, computes the same."""
+"""Every form of a convolution, chosen or not, computes the same."""
 
+import random
+from contextlib import nullcontext
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
 
-from jaxnets.lowering import conv
+from jaxnets.lowering import conv_forms
+from jaxnets.lowering.choice import only
+from jaxnets.lowering.conv import conv, conv_transpose
 
-SHAPES = [  # batch, channels in and out, groups, sizes, kernel, stride, padding, dilation
-    (2, 6, 6, 6, (9, 7), (3, 2), (2, 1), ((1, 1), (0, 1)), (1, 2)),
-    (2, 6, 12, 6, (9, 7), (3, 3), (1, 1), ((1, 1), (2, 0)), (1, 1)),
-    (1, 8, 12, 4, (9, 7), (3, 3), (2, 3), ((0, 1), (1, 1)), (2, 1)),
-    (3, 6, 9, 3, (11,), (4,), (3,), ((2, 2),), (2,)),
-    (1, 4, 4, 2, (5, 6, 7), (3, 2, 1), (1, 2, 1), ((1, 1), (0, 0), (1, 0)), (1, 1, 2)),
-]
+TABLES = (conv_forms.OUTPUT, conv_forms.OF_INPUT, conv_forms.OF_WEIGHT)
+FORMS = sorted({form.name for table in TABLES for form in table})
 
 
-@pytest.mark.parametrize("form", [conv._conv_by_taps, conv._conv_by_sums, conv.conv])
-@pytest.mark.parametrize(("n", "c_in", "c_out", "groups", "sizes", "kernel", "stride", "padding", "dilation"), SHAPES)
-def test_forms(
-    form: Any,
-    n: int,
-    c_in: int,
-    c_out: int,
-    groups: int,
-    sizes: Any,
-    kernel: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-):
-    rng = np.random.default_rng(0)
-    x, weight = rng.normal(size=(n, c_in, *sizes)), rng.normal(size=(c_out, c_in // groups, *kernel))
+def drawn(seed: int) -> tuple[Any, Any, Any, tuple[Any, ...]]:
+    """A random problem: the shapes of input and weight, output padding of the transposed one, other arguments."""
+    choice = random.Random(seed)
+    axes, groups = choice.choice([1, 2, 2, 3]), choice.choice([1, 1, 2, 3, 6])
+    channels_in, channels_out = groups * choice.choice([1, 2, 3]), groups * choice.choice([1, 2])
+    kernel = [choice.choice([1, 2, 3, 4]) for _ in range(axes)] if choice.random() > 0.2 else [1] * axes
+    stride, dilation = ([choice.choice(of) for _ in range(axes)] for of in ([1, 1, 2, 3], [1, 1, 2]))
+    padding = [(choice.choice([0, 0, 1, 2]), choice.choice([0, 1])) for _ in range(axes)]
+    if choice.random() < 0.3:
+        padding = [(0, 0)] * axes
+    size = [choice.randint(1, 9) + d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    extra = [choice.randint(0, max(s, d) - 1) for s, d in zip(stride, dilation, strict=True)]
+    x = (choice.choice([1, 2, 3]), channels_in, *size)
+    return x, (channels_out, channels_in // groups, *kernel), extra, (stride, padding, dilation, groups)
+
+
+def close(found: Any, expected: Any) -> None:
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("form", [None, *FORMS])
+def test_convolution(form: str | None, seed: int):
+    of_x, of_weight, _, (stride, padding, dilation, groups) = drawn(seed)
+    rng = np.random.default_rng(seed)
+    x, weight = rng.normal(size=of_x), rng.normal(size=of_weight)
 
     def direct(x: Any, weight: Any) -> Any:
         return lax.conv_general_dilated(x, weight, stride, padding, rhs_dilation=dilation, feature_group_count=groups)
 
-    with jax.enable_x64(True):
-        found, pull = jax.vjp(lambda x, w: form(x, w, stride, padding, dilation, groups), x, weight)
+    with jax.enable_x64(True), only(form) if form else nullcontext():
+        found, pull = jax.vjp(lambda x, w: conv(x, w, stride, padding, dilation, groups), x, weight)
         expected, pull_direct = jax.vjp(direct, x, weight)
         along = rng.normal(size=expected.shape)
-        pairs = [(found, expected), *zip(pull(along), pull_direct(along), strict=True)]
-    for ours, theirs in pairs:
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+        close([found, *pull(along)], [expected, *pull_direct(along)])
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("form", [None, *FORMS])
+def test_transposed(form: str | None, seed: int):
+    of_x, (channels_out, _, *kernel), extra, (stride, padding, dilation, groups) = drawn(seed)
+    rng = np.random.default_rng(seed)
+    x, weight = rng.normal(size=of_x), rng.normal(size=(of_x[1], channels_out // groups, *kernel))
+    cut = [min(low, d * (k - 1)) for (low, _), d, k in zip(padding, dilation, kernel, strict=True)]
+
+    def direct(x: Any, weight: Any) -> Any:
+        edges = [d * (k - 1) - p for d, k, p in zip(dilation, kernel, cut, strict=True)]
+        borders = [(e, e + o) for e, o in zip(edges, extra, strict=True)]
+        return lax.conv_general_dilated(
+            x,
+            conv_forms.transposed_kernel(weight, groups),
+            (1,) * len(kernel),
+            borders,
+            lhs_dilation=stride,
+            rhs_dilation=dilation,
+            feature_group_count=groups,
+        )
+
+    with jax.enable_x64(True), only(form) if form else nullcontext():
+        found, pull = jax.vjp(lambda x, w: conv_transpose(x, w, stride, cut, extra, dilation, groups), x, weight)
+        expected, pull_direct = jax.vjp(direct, x, weight)
+        along = rng.normal(size=expected.shape)
+        close([found, *pull(along)], [expected, *pull_direct(along)])
+
+
+@pytest.mark.parametrize("seed", [0, 3, 5])
+def test_tangents_and_second_derivatives(seed: int):
+    of_x, of_weight, _, (stride, padding, dilation, groups) = drawn(seed)
+    rng = np.random.default_rng(seed)
+    arrays, tangents = ([rng.normal(size=of_x), rng.normal(size=of_weight)] for _ in range(2))
+
+    def direct(x: Any, weight: Any) -> Any:
+        return lax.conv_general_dilated(x, weight, stride, padding, rhs_dilation=dilation, feature_group_count=groups)
+
+    def ours(x: Any, weight: Any) -> Any:
+        return conv(x, weight, stride, padding, dilation, groups)
+
+    def second(function: Any) -> Any:
+        def first(*arrays: Any) -> Any:
+            gradients = jax.grad(lambda x, w: jnp.sin(function(x, w)).sum(), (0, 1))(*arrays)
+            return sum((g * t).sum() for g, t in zip(gradients, tangents, strict=True))
+
+        return jax.grad(first, (0, 1))(*arrays)
+
+    with jax.enable_x64(True):
+        close(jax.jvp(ours, arrays, tangents), jax.jvp(direct, arrays, tangents))
+        close(second(ours), second(direct))
+        over_inputs, over_weights = (0, None), (None, 0)
+        stacked = [np.stack([a, t]) for a, t in zip(arrays, tangents, strict=True)]
+        for axes, given in ((over_inputs, (stacked[0], arrays[1])), (over_weights, (arrays[0], stacked[1]))):
+            close(jax.vmap(ours, axes)(*given), jax.vmap(direct, axes)(*given))
+
+
+def test_a_large_kernel_stays_a_small_program():
+    x, weight = jnp.ones((1, 2, 40, 40)), jnp.ones((2, 1, 31, 31))
+
+    def loss(x: Any, weight: Any) -> Any:
+        return conv(x, weight, (1, 1), [(15, 15)] * 2, (1, 1), 2).sum()
+
+    text = jax.jit(jax.grad(loss, (0, 1))).lower(x, weight).as_text()
+    assert text.count("\n") < 3_000
+    cube = jnp.ones((2, 1, 7, 7, 7))
+    text = jax.jit(conv, static_argnums=(2, 3, 4, 5)).lower(
+        jnp.ones((1, 2, 9, 9, 9)), cube, (1,) * 3, ((0, 0),) * 3, (1,) * 3, 2
+    )
+    assert text.as_text().count("\n") < 3_000
+
+
+def test_a_large_kernel_gives_the_same():
+    rng = np.random.default_rng(0)
+    x, weight, arguments = rng.normal(size=(2, 2, 9, 10)), rng.normal(size=(4, 1, 13, 11)), ((6, 6), (5, 4))
+    for form in ("sums", "sums in turn", None):
+        with jax.enable_x64(True), only(form) if form else nullcontext():
+            found, pull = jax.vjp(lambda x, w: conv(x, w, (1, 2), arguments, (1, 1), 2), x, weight)
+            expected, pull_direct = jax.vjp(
+                lambda x, w: lax.conv_general_dilated(x, w, (1, 2), arguments, feature_group_count=2), x, weight
+            )
+            close([found, *pull(found)], [expected, *pull_direct(expected)])
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_is_summed_in_float32(dtype: str):
     rng = np.random.default_rng(0)
-    x = jax.numpy.asarray(rng.normal(1, 1, size=(1, 4, 9, 9)), dtype)
-    weight = jax.numpy.asarray(rng.normal(1, 1, size=(4, 1, 7, 7)), dtype)
+    x = jnp.asarray(rng.normal(1, 1, size=(1, 4, 9, 9)), dtype)
+    weight = jnp.asarray(rng.normal(1, 1, size=(4, 1, 7, 7)), dtype)
     arguments = ((1, 1), ((3, 3), (3, 3)), (1, 1), 4)
-    wide = conv._conv_by_sums(x.astype("float32"), weight.astype("float32"), *arguments)
-    assert bool((conv._conv_by_sums(x, weight, *arguments) == wide.astype(dtype)).all())
+    wide = conv(x.astype("float32"), weight.astype("float32"), *arguments)
+    assert bool((conv(x, weight, *arguments) == wide.astype(dtype)).all())

@@ -1,0 +1,86 @@
+"""Every form of a convolution and of its gradients, timed: `python -m benchmarks.forms [--only PATTERN]`.
+
+What the tables of `jaxnets.lowering.conv_forms` choose, marked with *, should be the fastest of its line, or near it.
+"""
+
+import time
+from fnmatch import fnmatch
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import typer
+
+from jaxnets.lowering import conv_forms
+from jaxnets.lowering.choice import choose
+from jaxnets.lowering.conv_forms import Problem
+
+# batch, channels in and out, groups, side, kernel, stride
+PROBLEMS = {
+    "dense 7x7 s2": (8, 3, 64, 1, 112, 7, 2),
+    "dense 3x3, 64 ch, 56x56": (8, 64, 64, 1, 56, 3, 1),
+    "dense 3x3, 128 ch, 28x28": (8, 128, 128, 1, 28, 3, 1),
+    "dense 3x3, 256 ch, 14x14": (8, 256, 256, 1, 14, 3, 1),
+    "dense 3x3, 512 ch, 7x7": (8, 512, 512, 1, 7, 3, 1),
+    "dense 3x3 s2, 128 ch, 28x28": (8, 128, 256, 1, 28, 3, 2),
+    "dense 2x2 s2, 64 ch, 64x64": (8, 64, 128, 1, 64, 2, 2),
+    "pointwise, 256 to 64 ch, 56x56": (8, 256, 64, 1, 56, 1, 1),
+    "pointwise, 512 to 128 ch, 28x28": (8, 512, 128, 1, 28, 1, 1),
+    "pointwise, 1024 to 256 ch, 14x14": (8, 1024, 256, 1, 14, 1, 1),
+    "pointwise, 512 to 2048 ch, 7x7": (8, 512, 2048, 1, 7, 1, 1),
+    "pointwise s2, 256 to 512 ch, 56x56": (8, 256, 512, 1, 56, 1, 2),
+    "depthwise 3x3, 96 ch, 56x56": (8, 96, 96, 96, 56, 3, 1),
+    "depthwise 3x3 s2, 96 ch, 56x56": (8, 96, 96, 96, 56, 3, 2),
+    "depthwise 5x5, 576 ch, 7x7": (8, 576, 576, 576, 7, 5, 1),
+    "depthwise 7x7, 96 ch, 56x56": (8, 96, 96, 96, 56, 7, 1),
+    "32 groups of 4, 56x56": (8, 128, 128, 32, 56, 3, 1),
+    "32 groups of 8, 28x28": (8, 256, 256, 32, 28, 3, 1),
+    "32 groups of 16, 14x14": (8, 512, 512, 32, 14, 3, 1),
+    "16 groups of 24, 14x14": (8, 384, 384, 16, 14, 3, 1),
+    "4 groups of 32, 56x56": (8, 128, 128, 4, 56, 3, 1),
+}
+
+
+def best(function: Any, *arguments: Any, seconds: float = 0.3) -> float:
+    """The first quartile of the times of a compiled function, in milliseconds."""
+    compiled = jax.jit(function).lower(*arguments).compile()
+    jax.block_until_ready(compiled(*arguments))
+    times: list[float] = []
+    while len(times) < 5 or sum(times) < seconds:
+        began = time.perf_counter()
+        jax.block_until_ready(compiled(*arguments))
+        times.append(time.perf_counter() - began)
+    return 1e3 * sorted(times)[len(times) // 4]
+
+
+def main(
+    only: Annotated[list[str] | None, typer.Option(help="Problems whose name matches. Repeatable.")] = None,
+) -> None:
+    """Times each form that computes a problem, in milliseconds."""
+    for name, (batch, c_in, c_out, groups, side, kernel, stride) in PROBLEMS.items():
+        if only and not any(fnmatch(name, f"*{pattern}*") for pattern in only):
+            continue
+        shapes = (batch, c_in, side, side), (c_out, c_in // groups, kernel, kernel)
+        padding = kernel // 2 if stride < kernel else 0
+        problem = Problem.of(*shapes, (stride,) * 2, [(padding, padding)] * 2, (1, 1), groups)
+        random = np.random.default_rng(0)
+        x, weight = (jax.numpy.asarray(random.standard_normal(shape, np.float32)) for shape in shapes)
+        y = jax.numpy.asarray(random.standard_normal((batch, c_out, *problem.out), np.float32))
+        tables = {
+            "output": (conv_forms.OUTPUT, (x, weight)),
+            "gradient of input": (conv_forms.OF_INPUT, (y, weight)),
+            "gradient of weight": (conv_forms.OF_WEIGHT, (x, y)),
+        }
+        for operation, (forms, arrays) in tables.items():
+            chosen = choose(forms, problem).name
+            found = [
+                f"{form.name}{'*' * (form.name == chosen)} "
+                f"{best(lambda a, b, form=form: form.compute(problem, a, b), *arrays):.1f}"
+                for form in forms
+                if form.can(problem)
+            ]
+            print(f"{name:36} {operation:18} {', '.join(found)}", flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,1 @@
+"""How each framework does a row: `python -m benchmarks.frameworks NAME` is its side."""

@@ -1,0 +1,78 @@
+"""What the JAX libraries share: a row becomes a pure function of parameters and inputs, which is compiled."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+__all__ = ["NoSuchLayer", "Pure", "axis_first", "axis_last", "compiled_work", "same"]
+
+
+class NoSuchLayer(NotImplementedError):
+    """The framework has no layer for a row."""
+
+
+def same(array: Any) -> Any:
+    return array
+
+
+def axis_last(array: Any) -> Any:
+    """Channels behind the spatial axes."""
+    return np.moveaxis(np.asarray(array), 1, -1)
+
+
+def axis_first(array: Any) -> Any:
+    """Channels before the spatial axes."""
+    return np.moveaxis(np.asarray(array), -1, 1)
+
+
+@dataclass(frozen=True)
+class Pure:
+    """`call(parameters, *inputs)` in a framework's own layout, which `to_torch` leaves."""
+
+    call: Callable[..., Any]
+    parameters: Any
+    inputs: Sequence[Any]
+    to_torch: Callable[[Any], Any] = same
+    names: Callable[[Any], dict[str, Any]] = lambda parameters: {}
+    """The parameters, or their gradients, by torch's names, where they have torch's layout."""
+
+
+def compiled_work(pure: Pure, train: bool) -> tuple[Callable[[], Any], dict[str, np.ndarray], float]:
+    """The work, its results in torch's layout, and the seconds of compilation."""
+    parameters = jax.tree.map(jnp.asarray, pure.parameters)
+    given = [jnp.asarray(x) for x in pure.inputs]
+    floating = [i for i, x in enumerate(given) if jnp.issubdtype(x.dtype, jnp.floating)]
+
+    def loss(parameters: Any, wanted: Sequence[Any], inputs: Sequence[Any]) -> Any:
+        merged = list(inputs)
+        for i, x in zip(floating, wanted, strict=True):
+            merged[i] = x
+        output = pure.call(parameters, *merged)
+        return jnp.square(output).mean(), output
+
+    def step(parameters: Any, inputs: Sequence[Any]) -> Any:
+        wanted = [inputs[i] for i in floating]
+        gradients, output = jax.grad(loss, (0, 1), has_aux=True)(parameters, wanted, inputs)
+        return output, gradients
+
+    def forward(parameters: Any, inputs: Sequence[Any]) -> Any:
+        return pure.call(parameters, *inputs), ((), ())
+
+    began = time.perf_counter()
+    compiled = jax.jit(step if train else forward).lower(parameters, given).compile()
+    seconds = time.perf_counter() - began
+
+    def work() -> Any:
+        return jax.block_until_ready(compiled(parameters, given))
+
+    output, (of_parameters, of_inputs) = work()
+    results = {"output": pure.to_torch(output)}
+    if train:
+        results |= {f"input {i}": pure.to_torch(x) for i, x in zip(floating, of_inputs, strict=True)}
+        results |= pure.names(of_parameters)
+    return work, {name: np.asarray(value) for name, value in results.items()}, seconds

@@ -1,0 +1,39 @@
+"""torch, eager and compiled."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.rows import Row, inputs, values
+
+__all__ = ["prepared"]
+
+
+def prepared(row: Row, train: bool, compiled: bool) -> tuple[Callable[[], Any], dict[str, np.ndarray]]:
+    """The work of a row, and its results: the output, the gradients of floating inputs and of parameters."""
+    layer = row.make(torch.nn)
+    leaves: dict[str, torch.Tensor] = {}
+    arguments = [torch.from_numpy(value) for value in inputs(row)]
+    if train:
+        leaves |= {f"input {i}": x.requires_grad_() for i, x in enumerate(arguments) if x.is_floating_point()}
+    if isinstance(layer, torch.nn.Module):
+        layer.train(train)
+        state = values({name: tuple(value.shape) for name, value in layer.state_dict().items()})
+        layer.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
+        leaves |= dict(layer.named_parameters())
+
+    def forward(*inputs: torch.Tensor) -> torch.Tensor:
+        return row.call(layer, *inputs)
+
+    if compiled:
+        forward = torch.compile(forward)
+
+    def work() -> list[torch.Tensor]:
+        with torch.set_grad_enabled(train):
+            output = forward(*arguments)
+            return [output, *torch.autograd.grad(output.square().mean(), list(leaves.values()))] if train else [output]
+
+    results = dict(zip(["output", *leaves], work(), strict=False))
+    return work, {name: value.detach().numpy() for name, value in results.items()}

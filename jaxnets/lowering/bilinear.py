@@ -1,0 +1,32 @@
+"""A bilinear function with its transposes said by hand, which autodiff would not find fast."""
+
+from collections.abc import Callable
+
+import jax
+
+__all__ = ["Function", "bilinear"]
+
+Function = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def bilinear(value: Function, of_left: Function, of_right: Function) -> Function:
+    """`value(a, b)`, linear in each, whose gradients are computed by other functions.
+
+    `of_left(y, b)` is the gradient of `a`, and `of_right(a, y)` that of `b`, given that of the value, `y`. A tangent
+    is the transpose of the same functions, so that the transpose of a tangent, what `jax.grad` asks for, is their
+    transpose's transpose: themselves. All of them can be differentiated again.
+    """
+
+    @jax.custom_jvp
+    def function(a: jax.Array, b: jax.Array) -> jax.Array:
+        return value(a, b)
+
+    @function.defjvp
+    def _(primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        (a, b), (da, db) = primals, tangents
+        y = function(a, b)
+        (along_a,) = jax.linear_transpose(lambda y: of_left(y, b), y)(da)
+        (along_b,) = jax.linear_transpose(lambda y: of_right(a, y), y)(db)
+        return y, along_a + along_b
+
+    return function

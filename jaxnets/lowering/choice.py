@@ -1,0 +1,43 @@
+"""The choice of a form among those that compute the same: a table, read from above; the first that applies is taken."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Form", "choose", "only"]
+
+_only: ContextVar[str | None] = ContextVar("only", default=None)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way to compute an operation.
+
+    `can` says for which problems it computes the right numbers at a bounded size of program and memory, `pays` for
+    which of those it is the fastest, by the measurements that `python -m benchmarks.forms` repeats.
+    """
+
+    name: str
+    compute: Callable[..., Any]
+    can: Callable[[Any], bool] = lambda problem: True
+    pays: Callable[[Any], bool] = lambda problem: True
+
+
+def choose(forms: Sequence[Form], problem: Any) -> Form:
+    """The first form that pays; inside of `only(name)`, the form of this name, where there is one that can."""
+    name = _only.get()
+    possible = [form for form in forms if form.can(problem)]
+    named = [form for form in possible if form.name == name]
+    return (named or [form for form in possible if form.pays(problem)])[0]
+
+
+@contextmanager
+def only(name: str) -> Iterator[None]:
+    """Has the form of this name taken wherever it is possible, so that a test sees it. What is compiled stays so."""
+    token = _only.set(name)
+    try:
+        yield
+    finally:
+        _only.reset(token)

@@ -1,0 +1,431 @@
+"""The forms of a convolution and of its two gradients on CPU, and the tables that choose among them.
+
+XLA's CPU backend is fast where a convolution is dense, has two spatial axes at most and no stride in its gradient; it
+computes grouped ones in a plain loop. What is said otherwise here: products of matrices, sums of shifted inputs that
+XLA fuses to one loop, and each group by itself.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxnets.lowering.choice import Form, choose
+from jaxnets.lowering.precision import wide
+from jaxnets.lowering.sums import sums_of_last_axis
+
+Ints = Sequence[int]
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A convolution of `(N, C_in, *size)` with `(C_out, C_in / groups, *kernel)`; padding may cut, being negative."""
+
+    batch: int
+    channels: Pair
+    groups: int
+    size: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[Pair, ...]
+    dilation: tuple[int, ...]
+
+    @classmethod
+    def of(cls, x: Ints, weight: Ints, stride: Ints, padding: Sequence[Pair], dilation: Ints, groups: int) -> Self:
+        """The problem of arrays of these shapes."""
+        pairs = tuple((low, high) for low, high in padding)
+        channels = (x[1], weight[0])
+        return cls(x[0], channels, groups, tuple(x[2:]), tuple(weight[2:]), tuple(stride), pairs, tuple(dilation))
+
+    @cached_property
+    def out(self) -> tuple[int, ...]:
+        """The spatial size of the output."""
+        settings = zip(self.size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        return tuple(conv_output_size(n, k, s, sum(p), d) for n, k, s, p, d in settings)
+
+    @property
+    def taps(self) -> int:
+        return math.prod(self.kernel)
+
+    @property
+    def places(self) -> int:
+        """How many outputs a channel has in each example."""
+        return math.prod(self.out)
+
+    @property
+    def fan_in(self) -> int:
+        """The channels of a group's input."""
+        return self.channels[0] // self.groups
+
+    @property
+    def fan_out(self) -> int:
+        """The channels of a group's output."""
+        return self.channels[1] // self.groups
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether each output is of one place of the input."""
+        return self.taps == 1 and not any(map(any, self.padding))
+
+    @property
+    def is_strided(self) -> bool:
+        return any(s > 1 for s in self.stride)
+
+    def group(self) -> "Problem":
+        """One group of it, by itself."""
+        return Problem(
+            self.batch, (self.fan_in, self.fan_out), 1, self.size, self.kernel, self.stride, self.padding, self.dilation
+        )
+
+
+def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """`floor((size + padding - (dilation * (kernel - 1) + 1)) / stride) + 1`, `padding` being both sides' sum."""
+    return math.floor((size + padding - (dilation * (kernel - 1) + 1)) / stride) + 1
+
+
+def output(problem: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    """The convolution, in the form that pays."""
+    return choose(OUTPUT, problem).compute(problem, x, weight)
+
+
+def gradient_of_input(problem: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
+    """The gradient of `x`, given that of the output, in the form that pays."""
+    return choose(OF_INPUT, problem).compute(problem, y, weight)
+
+
+def gradient_of_weight(problem: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    """The gradient of the weight, given that of the output, in the form that pays."""
+    return choose(OF_WEIGHT, problem).compute(problem, x, y)
+
+
+# -- as XLA has it ---------------------------------------------------------------------------------------------------
+
+
+def direct(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    return lax.conv_general_dilated(
+        x, weight, p.stride, p.padding, rhs_dilation=p.dilation, feature_group_count=p.groups
+    )
+
+
+def direct_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
+    x = jax.ShapeDtypeStruct((p.batch, p.channels[0], *p.size), y.dtype)
+    return _transpose(lambda x: direct(p, x, weight), x, y)
+
+
+def direct_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    weight = jax.ShapeDtypeStruct((p.channels[1], p.fan_in, *p.kernel), y.dtype)
+    return _transpose(lambda weight: direct(p, x, weight), weight, y)
+
+
+def _transpose(function: Callable[[jax.Array], jax.Array], argument: Any, y: jax.Array) -> jax.Array:
+    return jax.linear_transpose(function, argument)(y)[0]
+
+
+# -- one product of matrices, for kernels of one tap ------------------------------------------------------------------
+
+
+def product(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    y = _apply(p, wide(weight).reshape(p.groups, p.fan_out, p.fan_in), _rows(p, x))
+    return y.reshape(len(x), p.channels[1], *p.out).astype(x.dtype)
+
+
+def product_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
+    rows = wide(y).reshape(len(y), p.groups, p.fan_out, p.places)
+    x = _apply(p, jnp.swapaxes(wide(weight).reshape(p.groups, p.fan_out, p.fan_in), 1, 2), rows)
+    x = x.reshape(len(y), p.channels[0], *p.out).astype(y.dtype)
+    rest = [n - (o - 1) * s - 1 for n, o, s in zip(p.size, p.out, p.stride, strict=True)]
+    borders = [(0, r, s - 1) for r, s in zip(rest, p.stride, strict=True)]
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *borders])
+
+
+def product_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    a, b = wide(y).reshape(len(y), p.groups, p.fan_out, p.places), _rows(p, x)
+    weight = _outer(p, a, b)
+    return weight.reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
+
+
+def _apply(p: Problem, matrix: jax.Array, rows: jax.Array) -> jax.Array:
+    """A matrix for each group, `(groups, A, B)`, times rows, `(N, groups, B, places)`."""
+    if _is_wide(p):
+        return jnp.matmul(jnp.broadcast_to(matrix, (len(rows), *matrix.shape)), rows)
+    return jnp.einsum("gab,ngbp->ngap", matrix, rows)
+
+
+def _outer(p: Problem, a: jax.Array, b: jax.Array) -> jax.Array:
+    """The products of all channels of a group's output with those of its input, summed over places and examples."""
+    if _is_wide(p):
+        return jnp.matmul(a, jnp.swapaxes(b, -1, -2)).sum(0)
+    return jnp.einsum("ngop,ngcp->goc", a, b)
+
+
+def _rows(p: Problem, x: jax.Array) -> jax.Array:
+    """The places that a kernel of one tap sees, as rows for each group."""
+    if p.is_strided:
+        x = x[(slice(None), slice(None), *(slice(None, None, s) for s in p.stride))]
+    return wide(x).reshape(len(x), p.groups, p.fan_in, p.places)
+
+
+def _is_wide(p: Problem) -> bool:
+    """Whether a product for each example, next to each other in memory, is better than one over all, which are not."""
+    return p.places >= p.fan_in + p.fan_out
+
+
+# -- sums of shifted inputs, which XLA fuses to one loop, for few channels in a group ----------------------------------
+
+
+def sums(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    return _alone(weight, lambda: _sums(p, _padded(p, wide(x)), _kernels(p, weight)).astype(x.dtype))
+
+
+def sums_in_turn(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    """The same where the kernel is large: one row of it after the other, so that the program stays small."""
+    padded, kernels = _padded(p, wide(x)), _kernels(p, weight)
+    extent = (p.out[0] - 1) * p.stride[0] + 1
+
+    def add(total: jax.Array, tap: jax.Array) -> tuple[jax.Array, None]:
+        part = lax.dynamic_slice_in_dim(padded, tap * p.dilation[0], extent, 2)
+        kernel = lax.dynamic_slice_in_dim(kernels, tap, 1, 4)
+        return total + _sums(p, part, kernel), None
+
+    empty = jnp.zeros((len(x), p.channels[1], *p.out), padded.dtype)
+    return lax.scan(add, empty, jnp.arange(p.kernel[0]))[0].astype(x.dtype)
+
+
+def _kernels(p: Problem, weight: jax.Array) -> jax.Array:
+    return wide(weight).reshape(1, p.groups, p.fan_out, p.fan_in, *p.kernel)
+
+
+def _sums(p: Problem, padded: jax.Array, kernels: jax.Array) -> jax.Array:
+    total: Any = 0
+    ones = (1,) * len(p.out)
+    for tap in itertools.product(*map(range, kernels.shape[4:])):
+        part = _under(p, padded, tap).reshape(len(padded), p.groups, 1, p.fan_in, *p.out)
+        numbers = kernels[(..., *tap)].reshape(1, p.groups, p.fan_out, p.fan_in, *ones)
+        for channel in range(p.fan_in):
+            total = total + part[:, :, :, channel] * numbers[:, :, :, channel]
+    return total.reshape(len(padded), p.channels[1], *p.out)
+
+
+def sums_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    """Products of the output's gradient with what lies under each tap, several of them summed in one pass."""
+    padded, dtype, y = _padded(p, wide(x)), y.dtype, wide(y)
+    if p.fan_in * p.taps <= MAX_TERMS:
+        weight = _sums_of_weight(p, padded, y, p.kernel)
+    else:  # one row of the kernel after the other, as in `sums_in_turn`
+
+        def row(tap: jax.Array) -> jax.Array:
+            part = lax.dynamic_slice_in_dim(padded, tap * p.dilation[0], (p.out[0] - 1) * p.stride[0] + 1, 2)
+            return _sums_of_weight(p, part, y, (1, *p.kernel[1:]))
+
+        weight = jnp.moveaxis(lax.map(row, jnp.arange(p.kernel[0])), 0, 3)
+    return weight.reshape(p.channels[1], p.fan_in, *p.kernel).astype(dtype)
+
+
+def _sums_of_weight(p: Problem, padded: jax.Array, y: jax.Array, kernel: Ints) -> jax.Array:
+    """`(groups, outputs, inputs, taps)` of a group, for the taps of a kernel or a part of it."""
+    grouped = y.reshape(len(y), p.groups, p.fan_out, *p.out)
+    found = []
+    for taps in _in_runs(list(itertools.product(*map(range, kernel))), max(MAX_SUMS // p.fan_in, 1)):
+        terms = []
+        for tap in taps:
+            part = _under(p, padded, tap).reshape(len(y), p.groups, 1, p.fan_in, *p.out)
+            terms += [grouped * part[:, :, :, channel] for channel in range(p.fan_in)]
+        found += [total.sum((0, *range(3, total.ndim))) for total in sums_of_last_axis(terms)]
+    return jnp.stack([jnp.stack(found[i : i + p.fan_in], -1) for i in range(0, len(found), p.fan_in)], -1)
+
+
+def _in_runs(values: list[Any], length: int) -> list[list[Any]]:
+    return [values[i : i + length] for i in range(0, len(values), length)]
+
+
+def _padded(p: Problem, x: jax.Array) -> jax.Array:
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *((*pair, 0) for pair in p.padding)])
+
+
+def _alone(weight: jax.Array, compute: Callable[[], jax.Array]) -> jax.Array:
+    """What `compute` gives, by a loop of its own: XLA would let each reader of a result compute it again.
+
+    That is a branch of a condition which XLA cannot know to hold always: no weight is above infinity.
+    """
+    if not jnp.issubdtype(weight.dtype, jnp.floating):
+        return compute()
+    shape = jax.eval_shape(compute)
+    never = weight[(0,) * weight.ndim] > np.inf
+    return lax.cond(never, lambda: jnp.zeros(shape.shape, shape.dtype), compute)
+
+
+def _under(p: Problem, padded: jax.Array, tap: Ints) -> jax.Array:
+    """What of the padded input lies under one tap of the kernel."""
+    first = [t * d for t, d in zip(tap, p.dilation, strict=True)]
+    last = [f + (n - 1) * s + 1 for f, n, s in zip(first, p.out, p.stride, strict=True)]
+    return lax.slice(padded, (0, 0, *first), (*padded.shape[:2], *last), (1, 1, *p.stride))
+
+
+# -- a product of matrices for each tap -------------------------------------------------------------------------------
+
+
+def taps(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    total: Any = 0
+    padded = _padded(p, wide(x))
+    kernels = wide(weight).reshape(p.groups, p.fan_out, p.fan_in, *p.kernel)
+    for tap in itertools.product(*map(range, p.kernel)):
+        part = _under(p, padded, tap).reshape(len(x), p.groups, p.fan_in, p.places)
+        total = total + _apply(p, kernels[(..., *tap)], part)
+    return total.reshape(len(x), p.channels[1], *p.out).astype(x.dtype)
+
+
+def taps_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    padded, rows = _padded(p, wide(x)), wide(y).reshape(len(y), p.groups, p.fan_out, p.places)
+    parts = [
+        _outer(p, rows, _under(p, padded, tap).reshape(len(x), p.groups, p.fan_in, p.places))
+        for tap in itertools.product(*map(range, p.kernel))
+    ]
+    return jnp.stack(parts, -1).reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
+
+
+# -- each group by itself ---------------------------------------------------------------------------------------------
+
+
+def split(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    pairs = zip(jnp.split(x, p.groups, 1), jnp.split(weight, p.groups, 0), strict=True)
+    return jnp.concatenate([output(p.group(), a, b) for a, b in pairs], 1)
+
+
+def split_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
+    pairs = zip(jnp.split(y, p.groups, 1), jnp.split(weight, p.groups, 0), strict=True)
+    return jnp.concatenate([gradient_of_input(p.group(), a, b) for a, b in pairs], 1)
+
+
+def split_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    pairs = zip(jnp.split(x, p.groups, 1), jnp.split(y, p.groups, 1), strict=True)
+    return jnp.concatenate([gradient_of_weight(p.group(), a, b) for a, b in pairs], 0)
+
+
+# -- the gradient of the input as convolutions of the output's ---------------------------------------------------------
+
+
+def flipped(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
+    """Without a stride: the convolution of `y` with the flipped kernel."""
+    reach = [d * (k - 1) for d, k in zip(p.dilation, p.kernel, strict=True)]
+    # behind, what the convolution did not reach
+    pairs = [(r - low, n + low - o) for r, (low, _), n, o in zip(reach, p.padding, p.size, y.shape[2:], strict=True)]
+    kernel = transposed_kernel(weight, p.groups)
+    ones = (1,) * len(pairs)
+    return output(Problem.of(y.shape, kernel.shape, ones, pairs, p.dilation, p.groups), y, kernel)
+
+
+def phases(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
+    """With a stride: the inputs that are a stride apart are a convolution of `y` with the taps that are (Shi et al.,
+    2016); one for each phase, which are interleaved."""
+    kernel = transposed_kernel(weight, p.groups)
+    counts = [-(-n // s) for n, s in zip(p.size, p.stride, strict=True)]
+    found = []
+    for phase in itertools.product(*map(range, p.stride)):
+        pairs, chosen = [], []
+        for r, n, s, k, (low, _), o in zip(phase, counts, p.stride, p.kernel, p.padding, y.shape[2:], strict=True):
+            # input `q * s + r` is under tap `j` of output `q + (r + low - j) / s`; the flipped kernel has it at `k-1-j`
+            first = (r + low) % s
+            several = len(range(first, k, s))
+            if not several:
+                break
+            begin = (r + low - first) // s - (several - 1)
+            pairs.append((-begin, begin + several - 1 + n - o))
+            chosen.append(slice((k - 1 - first) % s, None, s))
+        if len(chosen) < len(phase):  # no tap is over these
+            found.append(jnp.zeros((len(y), p.channels[0], *counts), y.dtype))
+            continue
+        part = kernel[(slice(None), slice(None), *chosen)]
+        ones = (1,) * len(phase)
+        found.append(output(Problem.of(y.shape, part.shape, ones, pairs, ones, p.groups), y, part))
+    return _interleaved(p, found, counts)
+
+
+def _interleaved(p: Problem, found: Sequence[jax.Array], counts: Ints) -> jax.Array:
+    axes = len(counts)
+    x = jnp.stack(found, -1).reshape(*found[0].shape, *p.stride)
+    order = [0, 1, *itertools.chain(*((2 + i, 2 + axes + i) for i in range(axes)))]
+    x = jnp.transpose(x, order).reshape(*x.shape[:2], *(n * s for n, s in zip(counts, p.stride, strict=True)))
+    return lax.slice(x, (0,) * x.ndim, (*x.shape[:2], *p.size))
+
+
+def spread(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
+    """With a stride: `y` with zeros between, and then as without."""
+    y = lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), (0, 0, 0), *((0, 0, s - 1) for s in p.stride)])
+    ones = (1,) * len(p.kernel)
+    plain = Problem(p.batch, p.channels, p.groups, p.size, p.kernel, ones, p.padding, p.dilation)
+    return flipped(plain, y, weight)
+
+
+def transposed_kernel(weight: jax.Array, groups: int) -> jax.Array:
+    """`(A, B / groups, *kernel)` as the kernel of the convolution in the other direction, `(B, A / groups, *kernel)`.
+
+    Inputs and outputs change places within each group, and the kernel is flipped.
+    """
+    a, b, *kernel = weight.shape
+    grouped = weight.reshape(groups, a // groups, b, *kernel)
+    swapped = jnp.swapaxes(grouped, 1, 2).reshape(groups * b, a // groups, *kernel)
+    return jnp.flip(swapped, tuple(range(2, weight.ndim)))
+
+
+# -- which form is taken ----------------------------------------------------------------------------------------------
+
+# Each term of a sum is an operation in the compiled program: bounds for its size and for the time of compilation.
+MAX_TERMS, MAX_SUMS, MAX_TAPS, MAX_SPLIT = 128, 16, 64, 64
+# From this many products of a number under a tap with one of the gradient on, XLA's own gradient of a weight is slow.
+MANY_PRODUCTS = 2**22
+
+
+def _few_terms(p: Problem) -> bool:
+    return p.groups > 1 and p.fan_in * p.taps <= MAX_TERMS
+
+
+def _is_depthwise(p: Problem) -> bool:
+    return p.groups > 1 and p.fan_in == 1
+
+
+OUTPUT = (
+    Form("product", product, can=lambda p: p.is_pointwise),
+    Form("sums", sums, can=_few_terms, pays=lambda p: p.fan_in < 8),
+    Form("sums in turn", sums_in_turn, can=lambda p: _is_depthwise(p) and p.taps // p.kernel[0] <= MAX_TERMS),
+    Form("split", split, can=lambda p: 1 < p.groups <= MAX_SPLIT),
+    Form("taps", taps, can=lambda p: p.taps <= MAX_TAPS, pays=lambda p: p.groups > 1),
+    Form("direct", direct),
+)
+
+OF_INPUT = (
+    Form("product", product_of_input, can=lambda p: p.is_pointwise),
+    Form("flipped", flipped, can=lambda p: not p.is_strided, pays=lambda p: p.groups > 1),
+    Form("split", split_of_input, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.fan_in > 4),
+    Form(
+        "phases",
+        phases,
+        can=lambda p: set(p.dilation) == {1} and math.prod(p.stride) <= MAX_TAPS,
+        pays=lambda p: p.is_strided and (p.groups > 1 or all(k <= s for k, s in zip(p.kernel, p.stride, strict=True))),
+    ),
+    Form("spread", spread, pays=lambda p: p.groups > 1),
+    Form("direct", direct_of_input),
+)
+
+OF_WEIGHT = (
+    Form("product", product_of_weight, can=lambda p: p.is_pointwise),
+    Form("sums", sums_of_weight, can=lambda p: p.groups > 1 and p.fan_in <= 4 and p.fan_in * p.taps // p.kernel[0] <= MAX_TERMS),
+    Form("split", split_of_weight, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.fan_in > 4),
+    Form(
+        "taps",
+        taps_of_weight,
+        can=lambda p: p.taps <= MAX_TAPS,
+        pays=lambda p: (
+            p.groups > 1
+            or (p.taps <= 9 and _is_wide(p) and p.batch * p.channels[0] * p.taps * p.places >= MANY_PRODUCTS)
+        ),
+    ),
+    Form("direct", direct_of_weight),
+)
