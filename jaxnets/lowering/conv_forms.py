@@ -14,10 +14,11 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
+from jaxnets.lowering.alone import alone
 from jaxnets.lowering.choice import Form, choose
+from jaxnets.lowering.interleave import interleaved
 from jaxnets.lowering.precision import wide
 from jaxnets.lowering.sums import sums_of_last_axis
 
@@ -182,7 +183,7 @@ def _is_wide(p: Problem) -> bool:
 
 
 def sums(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    return _alone(weight, lambda: _sums(p, _padded(p, wide(x)), _kernels(p, weight)).astype(x.dtype))
+    return alone(weight, lambda: _sums(p, _padded(p, wide(x)), _kernels(p, weight)).astype(x.dtype))
 
 
 def sums_in_turn(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
@@ -248,18 +249,6 @@ def _in_runs(values: list[Any], length: int) -> list[list[Any]]:
 
 def _padded(p: Problem, x: jax.Array) -> jax.Array:
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *((*pair, 0) for pair in p.padding)])
-
-
-def _alone(weight: jax.Array, compute: Callable[[], jax.Array]) -> jax.Array:
-    """What `compute` gives, by a loop of its own: XLA would let each reader of a result compute it again.
-
-    That is a branch of a condition which XLA cannot know to hold always: no weight is above infinity.
-    """
-    if not jnp.issubdtype(weight.dtype, jnp.floating):
-        return compute()
-    shape = jax.eval_shape(compute)
-    never = weight[(0,) * weight.ndim] > np.inf
-    return lax.cond(never, lambda: jnp.zeros(shape.shape, shape.dtype), compute)
 
 
 def _under(p: Problem, padded: jax.Array, tap: Ints) -> jax.Array:
@@ -345,15 +334,7 @@ def phases(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
         part = kernel[(slice(None), slice(None), *chosen)]
         ones = (1,) * len(phase)
         found.append(output(Problem.of(y.shape, part.shape, ones, pairs, ones, p.groups), y, part))
-    return _interleaved(p, found, counts)
-
-
-def _interleaved(p: Problem, found: Sequence[jax.Array], counts: Ints) -> jax.Array:
-    axes = len(counts)
-    x = jnp.stack(found, -1).reshape(*found[0].shape, *p.stride)
-    order = [0, 1, *itertools.chain(*((2 + i, 2 + axes + i) for i in range(axes)))]
-    x = jnp.transpose(x, order).reshape(*x.shape[:2], *(n * s for n, s in zip(counts, p.stride, strict=True)))
-    return lax.slice(x, (0,) * x.ndim, (*x.shape[:2], *p.size))
+    return interleaved(found, p.stride, p.size)
 
 
 def spread(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
@@ -416,7 +397,12 @@ OF_INPUT = (
 
 OF_WEIGHT = (
     Form("product", product_of_weight, can=lambda p: p.is_pointwise),
-    Form("sums", sums_of_weight, can=lambda p: p.groups > 1 and p.fan_in <= 4 and p.fan_in * p.taps // p.kernel[0] <= MAX_TERMS),
+    Form(
+        "sums",
+        sums_of_weight,
+        can=lambda p: p.groups > 1 and p.fan_in * p.taps // p.kernel[0] <= MAX_TERMS,
+        pays=lambda p: p.fan_in <= 4,
+    ),
     Form("split", split_of_weight, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.fan_in > 4),
     Form(
         "taps",

@@ -3,8 +3,10 @@
 `padding` is a pair for each axis; a window is never cut, so what the pair behind adds decides how many there are.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,7 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxnets.lowering.alone import alone
 from jaxnets.lowering.derivative import with_derivative_of
+from jaxnets.lowering.interleave import interleaved
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -87,10 +91,77 @@ def _max_pool_jvp(
     kernel: Ints, stride: Ints, padding: Pairs, dilation: Ints, primals: Sequence, tangents: Sequence
 ) -> tuple[jax.Array, jax.Array]:
     (x,), (tangent,) = primals, tangents
-    index = argmax_pool(x, kernel, stride, padding, dilation)
-    taken = picked(tangent, jnp.maximum(index, 0), len(kernel))
-    zero = jnp.zeros((), tangent.dtype)
-    return _max_pool(x, kernel, stride, padding, dilation), jnp.where(index < 0, zero, taken)
+    y = _max_pool(x, kernel, stride, padding, dilation)
+    if max(math.prod(kernel), math.prod(stride)) > MAX_TAPS or not y.size:
+        index = argmax_pool(x, kernel, stride, padding, dilation)
+        taken = picked(tangent, jnp.maximum(index, 0), len(kernel))
+        return y, jnp.where(index < 0, jnp.zeros((), tangent.dtype), taken)
+    taps = _Taps(x.shape[-len(kernel) :], kernel, stride, padding, dilation)
+    tap = alone(lax.stop_gradient(x), lambda: taps.of_maximum(*lax.stop_gradient((x, y))))
+    return y, jax.linear_transpose(lambda y: taps.back(y, tap), y)(tangent)[0]
+
+
+MAX_TAPS = 25
+"""Each tap of a window is a slice in the compiled program, and each place in a stride a sum."""
+
+
+@dataclass(frozen=True)
+class _Taps:
+    """The places of sliding windows over a plane: `tap` of window `o` is at `o * stride + tap * dilation - padding`."""
+
+    plane: Ints
+    kernel: Ints
+    stride: Ints
+    padding: Pairs
+    dilation: Ints
+
+    def each(self) -> list[Ints]:
+        return list(itertools.product(*map(range, self.kernel)))
+
+    def under(self, x: jax.Array, fill: float, tap: Ints, windows: Ints) -> jax.Array:
+        """What lies under a tap of each window; padding is `fill`."""
+        none = ((0, 0, 0),) * (x.ndim - len(tap))
+        padded = lax.pad(x, jnp.asarray(fill, x.dtype), (*none, *((*pair, 0) for pair in self.padding)))
+        first = [t * d for t, d in zip(tap, self.dilation, strict=True)]
+        last = [f + (n - 1) * s + 1 for f, n, s in zip(first, windows, self.stride, strict=True)]
+        leading = padded.shape[: -len(tap)]
+        return lax.slice(
+            padded, (*(0,) * len(leading), *first), (*leading, *last), (*(1,) * len(leading), *self.stride)
+        )
+
+    def of_maximum(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        """Which tap each window's maximum `y` is under: the first of equals, the last NaN."""
+        windows = y.shape[-len(self.kernel) :]
+        number = jnp.zeros(y.shape, jnp.uint8)
+        of_nan = number
+        for i, tap in reversed(list(enumerate(self.each()))):
+            number = jnp.where(self.under(x, np.nan, tap, windows) == y, jnp.uint8(i), number)
+        for i, tap in enumerate(self.each()):
+            part = self.under(x, 0.0, tap, windows)
+            of_nan = jnp.where(part != part, jnp.uint8(i), of_nan)
+        return jnp.where(y != y, of_nan, number)
+
+    def back(self, y: jax.Array, tap: jax.Array) -> jax.Array:
+        """The numbers of each window at the place under its `tap`, those of windows that meet added, in the plane."""
+        axes, zero = len(self.kernel), jnp.zeros((), y.dtype)
+        counts = [-(-n // s) for n, s in zip(self.plane, self.stride, strict=True)]
+        phases = []
+        for phase in itertools.product(*map(range, self.stride)):
+            total = jnp.zeros((*y.shape[:-axes], *counts), y.dtype)
+            for i, offsets in enumerate(self.each()):
+                # place `q * stride + r` is under this tap of window `q + (r + low - offset) / stride`
+                reach = [
+                    r + low - t * d
+                    for r, (low, _), t, d in zip(phase, self.padding, offsets, self.dilation, strict=True)
+                ]
+                if any(n % s for n, s in zip(reach, self.stride, strict=True)):
+                    continue
+                shift = [n // s for n, s in zip(reach, self.stride, strict=True)]
+                borders = [(-m, n + m - o, 0) for m, n, o in zip(shift, counts, y.shape[-axes:], strict=True)]
+                part = jnp.where(tap == i, y, zero)
+                total = total + lax.pad(part, zero, (*((0, 0, 0),) * (y.ndim - axes), *borders))
+            phases.append(total)
+        return interleaved(phases, self.stride, self.plane)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
