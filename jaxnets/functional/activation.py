@@ -167,7 +167,7 @@ def gelu(input: jax.Array, approximate: str = "none") -> jax.Array:
         ValueError: `approximate` is neither of the two.
 
     Differences from torch: `approximate` may be given by position. inf gives inf, as in torch's float64; torch's
-    vectorised float32 on CPUs gives NaN. Far below 0 the exact function keeps its digits, where torch's float32 is 0.
+    vectorised float32 on CPUs gives NaN.
 
     >>> gelu(jnp.array([0.0, 10.0])).tolist()
     [0.0, 10.0]
@@ -444,8 +444,7 @@ def _gelu_inner(x: jax.Array) -> jax.Array:
 
 
 def _normal_cdf(x: jax.Array) -> jax.Array:
-    # of the complement: 1 + erf(x) would cancel far below 0
-    return 0.5 * lax.erfc(x * -math.sqrt(0.5))
+    return 0.5 * (1 + lax.erf(x * math.sqrt(0.5)))  # torch's way, which cancels far below 0; erfc takes twice the time
 
 
 def _normal_pdf(x: jax.Array) -> jax.Array:
