@@ -83,7 +83,7 @@ def template(text: str, **parts: Expr) -> Expr:
 def dtype(value: torch.dtype) -> Expr:
     """torch's dtype as JAX's."""
     if value not in DTYPES:
-        raise UnsaidError(f"{value} has no counterpart in JAX")
+        raise UnsaidError(f"{value} has no counterpart in JAX; use another dtype")
     return dotted(DTYPES[value])
 
 
@@ -113,7 +113,8 @@ def literal(value: Any) -> Expr:
         return ast.Tuple([literal(x) for x in value])
     if isinstance(value, dict):
         return ast.Dict([literal(k) for k in value], [literal(x) for x in value.values()])
-    raise UnsaidError(f"expected what a literal of Python says, got {value!r} of type {type(value).__name__}")
+    found = f"{value!r} of type {type(value).__name__}"
+    raise UnsaidError(f"expected what a literal of Python says, got {found}; use a number, a string or an array")
 
 
 def _slice_parts(value: slice) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""How source is put together: names, shared and nested parts, calls in several ways, state, modes, hooks, arguments."""
+"""How source is put together: names, shared and nested parts, calls in several ways, state, hooks, arguments."""
 
 import collections
 import copy
@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from flax import nnx
 from proof import proven
 from torch import nn
 
@@ -563,51 +562,3 @@ def test_attributes_that_say_nothing_about_the_next_call():
     assert (module.last, module.calls, module.mask) == (None, 0, None)
     assert "jnp.tril(" in source
     assert_parity(copy.deepcopy(module), from_torch(module, normal(2, 3)), (normal(2, 3),), jit=True)
-
-
-# -- modes -----------------------------------------------------------------------------------------------------------
-
-
-def test_early_returns_and_auxiliary_outputs_in_training():
-    def forward(self, x):
-        x = F.relu(self.norm(self.conv(x)), inplace=True)
-        aux = self.aux(F.adaptive_avg_pool2d(x, 1).flatten(1)) if self.training else None
-        x = self.fc(x.mean((2, 3)))
-        if self.training:
-            return Pair(x, aux)
-        return x
-
-    parts = {"conv": nn.Conv2d(3, 4, 3), "norm": nn.BatchNorm2d(4), "aux": nn.Linear(4, 2), "fc": nn.Linear(4, 2)}
-    proven(net(forward, **parts), normal(2, 3, 6, 7), others=[normal(3, 3, 6, 7)])
-
-
-def test_another_number_of_calls_in_training():
-    def forward(self, x):
-        for _ in range(3 if self.training else 1):
-            x = self.norm(self.linear(x)).tanh()
-        return x
-
-    proven(net(forward, linear=nn.Linear(3, 3), norm=nn.BatchNorm1d(3)), normal(4, 3), others=[normal(5, 3)])
-
-
-def test_functional_dropout():
-    module = net(lambda self, x: F.dropout(self.linear(x), 0.5, self.training), linear=nn.Linear(3, 64))
-    model, source = proven(module, normal(2, 3), train=False)
-    assert "F.dropout(self.linear(x), training=not self.deterministic, key=self.rngs())" in source
-    model.train()
-    dropped = np.asarray(nnx.jit(lambda model, x: model(x))(model, jnp.ones((2, 3)))) == 0
-    assert 0.3 < dropped.mean() < 0.7
-    always = from_torch(
-        net(lambda self, x: F.dropout(self.linear(x), training=True), linear=nn.Linear(3, 64)), normal(2, 3)
-    )
-    always.eval()
-    assert (np.asarray(always(jnp.ones((2, 3)))) == 0).any()
-
-
-def test_each_layer_keeps_its_mode():
-    module = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
-    module.train()
-    module[1].eval()
-    model = from_torch(module, normal(2, 3))
-    assert model[1].use_running_average
-    assert not model[2].deterministic

@@ -15,16 +15,15 @@ import torch
 
 from jaxnets import functional, ops
 from jaxnets.convert import expressions as e
-from jaxnets.convert.errors import ConversionError
 from jaxnets.convert.operators import arithmetic, creation, indexing, shapes
 from jaxnets.convert.operators.names import canonical
 from jaxnets.convert.operators.rules import DROPPED, Rule
-from jaxnets.convert.trace import ModeChoice, Op
+from jaxnets.convert.trace import ModeChoice, Op, tree_leaves
 
 if TYPE_CHECKING:
     from jaxnets.convert.writing.body import Body
 
-__all__ = ["expression", "is_known"]
+__all__ = ["expression", "is_function", "is_known"]
 
 RULES: Mapping[str, Rule] = {**arithmetic.RULES, **shapes.RULES, **indexing.RULES, **creation.RULES}
 
@@ -32,24 +31,24 @@ RULES: Mapping[str, Rule] = {**arithmetic.RULES, **shapes.RULES, **indexing.RULE
 def is_known(name: str) -> bool:
     """Whether a function can be said in JAX."""
     name = canonical(name)
-    return name in RULES or _target(name) is not None
+    return name in RULES or is_function(name)
+
+
+def is_function(name: str) -> bool:
+    """Whether a function is here under torch's name, and takes its arguments when it runs."""
+    return _target(name) is not None
 
 
 def expression(body: "Body", op: Op) -> e.Expr:
     """The expression that computes an operation."""
-    try:
-        return _by_rule(body, op) or _call(body, op)
-    except e.UnsaidError as error:
-        path = f"module {body.call.path!r}" if body.call.path else "the root module"
-        where = f", {op.place}" if op.place else ""
-        raise ConversionError(f"{op.name} in {path}{where}: {error}") from None
+    return _by_rule(body, op) or _call(body, op)
 
 
 def _by_rule(body: "Body", op: Op) -> e.Expr | None:
     rule = RULES.get(op.name) or RULES.get(op.name.removeprefix("aten."))
-    if rule is None:
-        return None
     kwargs = {("input" if name == "self" else name): x for name, x in op.kwargs.items() if name not in DROPPED}
+    if rule is None or any(isinstance(x, ModeChoice) for x in tree_leaves((op.args, kwargs))):
+        return None
     try:
         inspect.signature(rule).bind(body, op, *op.args, **kwargs)
     except TypeError:  # arguments of which the rule knows nothing

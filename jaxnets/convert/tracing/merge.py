@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from jaxnets.convert.errors import DifferentError
-from jaxnets.convert.sizes import Size
-from jaxnets.convert.trace import Call, Item, ModeChoice, Op, Structure, Value, tree_values, zip_tree
+from jaxnets.convert.operators.table import is_function
+from jaxnets.convert.trace import Call, Item, ModeChoice, Op, Structure, Value, has_arrays, tree_leaves, zip_tree
 
 __all__ = ["merged"]
 
@@ -16,10 +17,10 @@ def merged(training: Call, evaluation: Call) -> Call | None:
     """The call that stands for both; arguments that differ become `ModeChoice`. None where what is done differs."""
     both = _Both()
     try:
-        arguments = {name: both.made(x, evaluation.arguments[name]) for name, x in training.arguments.items()}
+        arguments = {name: both.passed(x, evaluation.arguments[name]) for name, x in training.arguments.items()}
         if len(training.body) != len(evaluation.body):
             raise DifferentError
-        body = [both.item(a, b) for a, b in zip(training.body, evaluation.body, strict=True)]
+        chosen = [both.item(a, b) for a, b in zip(training.body, evaluation.body, strict=True)]
         returned = both.used(training.returned, evaluation.returned)
     except (DifferentError, KeyError):
         return None
@@ -27,7 +28,9 @@ def merged(training: Call, evaluation: Call) -> Call | None:
         for name in b.names.get(evaluation, ()):
             if name not in a.names.get(training, ()):
                 a.names.setdefault(training, []).append(name)
-    training.arguments, training.body, training.returned = arguments, body, returned
+    for item, inputs in zip(training.body, chosen, strict=True):
+        item.args, item.kwargs = inputs
+    training.arguments, training.returned = arguments, returned
     return training
 
 
@@ -36,32 +39,37 @@ class _Both:
 
     def __init__(self) -> None:
         self.pairs: dict[Value, Value] = {}
+        self._paired: set[Value] = set()
 
-    def item(self, a: Item, b: Item) -> Item:
-        if isinstance(a, Op) and isinstance(b, Op):
-            if a.name != b.name:
+    def item(self, a: Item, b: Item) -> tuple[Any, Any]:
+        """The arguments, and the keyword arguments, of what stands for both."""
+        if a.grad != b.grad:
+            raise DifferentError
+        inputs = a.args, a.kwargs
+        if isinstance(a, Op) and isinstance(b, Op) and a.name == b.name:
+            inputs = self.used(a.args, b.args), self.used(dict(a.kwargs), dict(b.kwargs))
+            if any(isinstance(x, ModeChoice) for x in tree_leaves(inputs)) and not is_function(a.name):
                 raise DifferentError
-            args, kwargs = self.used(a.args, b.args), self.used(dict(a.kwargs), dict(b.kwargs))
-            self.made(a.output, b.output)
-            a.args, a.kwargs = args, kwargs
-            return a
-        if isinstance(a, Call) and isinstance(b, Call) and (a.path, a.leaf) == (b.path, b.leaf):
-            self.used(a.arguments, b.arguments)
-            if a.leaf:
-                a.args, a.kwargs = self.used(a.args, b.args), self.used(dict(a.kwargs), dict(b.kwargs))
-            self.made(a.output, b.output)
-            return a
-        raise DifferentError
+        elif not (isinstance(a, Call) and isinstance(b, Call) and (a.path, a.leaf) == (b.path, b.leaf)):
+            raise DifferentError
+        elif a.leaf:
+            inputs = self.used(a.args, b.args), self.used(dict(a.kwargs), dict(b.kwargs))
+        else:
+            self._zipped(self._known, _passed, a.arguments, b.arguments)
+        self._zipped(self._new, _chosen, a.output, b.output)
+        return inputs
 
-    def made(self, a: Any, b: Any) -> Any:
-        """The tree that stands for both, where its values are new: they become pairs."""
-        return self._zipped(self._new, a, b)
+    def passed(self, a: Any, b: Any) -> Any:
+        """The tree that stands for both among the arguments of a module: its values become pairs."""
+        return self._zipped(self._new, _passed, a, b)
 
     def used(self, a: Any, b: Any) -> Any:
         """The tree that stands for both, where its values are known, or were there before."""
-        return self._zipped(self._known, a, b)
+        return self._zipped(self._known, _chosen, a, b)
 
-    def _zipped(self, values: Callable[[Value, Value], Value], a: Any, b: Any) -> Any:
+    def _zipped(
+        self, values: Callable[[Value, Value], Value], others: Callable[[Any, Any], Any], a: Any, b: Any
+    ) -> Any:
         def both(x: Any, y: Any) -> Any:
             if isinstance(x, Value) and isinstance(y, Value):
                 return values(x, y)
@@ -69,55 +77,72 @@ class _Both:
                 if x.kind is not y.kind:
                     raise DifferentError
                 return Structure(x.kind, zip_tree(both, x.fields, y.fields))
-            return _chosen(x, y)
+            if has_arrays((x, y)):
+                return _same_size(x, y)
+            return others(x, y)
 
         return zip_tree(both, a, b)
 
     def _new(self, a: Value, b: Value) -> Value:
         if a in self.pairs or _is_outside(a):
             return self._known(a, b)
+        if (a.path, a.shape, a.dtype) != (b.path, b.shape, b.dtype):
+            raise DifferentError
         self.pairs[a] = b
+        self._paired.add(b)
         return a
 
     def _known(self, a: Value, b: Value) -> Value:
-        same = self.pairs[a] is b if a in self.pairs else _is_same_outside(a, b)
-        if not same:
+        known = a in self.pairs or b in self._paired
+        if not (self.pairs.get(a) is b if known else _is_same_outside(a, b)):
             raise DifferentError
         return a
+
+
+def _same_size(a: Any, b: Any) -> Any:
+    """A size in both traces."""
+    if not isinstance(a, int) or not isinstance(b, int) or not int.__eq__(a, b):
+        raise DifferentError
+    return a
+
+
+def _passed(a: Any, b: Any) -> Any:
+    """What is no array among the arguments of a module: its body has been looked at with each of the two."""
+    return a
 
 
 def _chosen(a: Any, b: Any) -> Any:
     """What stands for two things that are no arrays."""
-    if any(True for _ in tree_values((a, b))):
-        raise DifferentError
-    if isinstance(a, Size) or isinstance(b, Size):
-        if not isinstance(b, int) or not int.__eq__(a, b):
-            raise DifferentError
+    if type(a) is type(b) and (isinstance(a, UNWRITTEN) or _is_equal(a, b)):
         return a
-    if type(a) is type(b) and _equal(a, b):
-        return a
-    if isinstance(a, bool | int | float | str) and isinstance(b, bool | int | float | str):
+    if isinstance(a, NUMBERS) and isinstance(b, NUMBERS):
         return ModeChoice(a, b)
-    if type(a) is type(b):
-        return a  # an object of the user's: nothing that is written depends on it
     raise DifferentError
 
 
-def _equal(a: Any, b: Any) -> bool:
-    try:
-        return a is b or bool(a == b) or (a != a and b != b)
-    except (TypeError, ValueError, RuntimeError):
-        return False
+NUMBERS = bool | int | float | complex | str
+"""What an expression chooses by the mode, and no rule of dtypes asks for."""
+
+UNWRITTEN = torch.device | torch.layout | torch.memory_format | torch.Generator
+"""Objects that change no number."""
+
+
+def _is_equal(a: Any, b: Any) -> bool:
+    if isinstance(a, float | complex):
+        return repr(a) == repr(b)  # zeros have signs
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    return a is b or bool(a == b)
 
 
 def _is_outside(value: Value) -> bool:
     """Whether no operation made a value: it is a parameter, a buffer or a constant."""
-    return value.path is not None or (value.scope is None and value.data is not None)
+    return value.scope is None and (value.path is not None or value.data is not None)
 
 
 def _is_same_outside(a: Value, b: Value) -> bool:
-    if not _is_outside(a) or not _is_outside(b):
-        return False
     if a.path or b.path:
         return a.path == b.path
+    if not _is_outside(a) or not _is_outside(b):
+        return False
     return a.data.dtype == b.data.dtype and a.data.shape == b.data.shape and torch.equal(a.data, b.data)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Protocol
 
 from jaxnets.convert import expressions as e
 from jaxnets.convert.constants import constant
-from jaxnets.convert.errors import ConversionError
+from jaxnets.convert.errors import ConversionError, Refusal
 from jaxnets.convert.operators import table
 from jaxnets.convert.sizes import Size
 from jaxnets.convert.trace import (
@@ -172,7 +172,11 @@ class Body:
         return e.call("jax.lax.stop_gradient", expr) if stops else expr
 
     def _computed(self, item: Item) -> e.Expr:
-        expr = self._expression(item)
+        try:
+            expr = self._expression(item)
+        except e.UnsaidError as error:
+            what = item.name if isinstance(item, Op) else f"a call of {item.path!r}"
+            raise ConversionError(str(Refusal(what, self.call.path, str(item.place or ""), str(error)))) from None
         if isinstance(item, Call) and has_state(item):
             self._stateful[id(expr)] = expr, item
         return expr

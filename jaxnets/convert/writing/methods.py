@@ -92,8 +92,7 @@ class Methods:
         for pair in self._pairs.get(path, []):
             method = self._method(*pair)
             if method is not None:
-                text = e.unparse(ast.Module(method.statements, []))
-                found.setdefault(text, (method, []))[1].extend(c for c in pair if c is not None)
+                found.setdefault(_text(method), (method, []))[1].extend(c for c in pair if c is not None)
         methods: list[Method | None] = [method for method, _ in found.values()]
         if len(methods) > 1:
             methods = self._in_order(path, list(found.values()))
@@ -119,12 +118,21 @@ class Methods:
             return None
         if training is None or evaluation is None:
             return self._checked(Body(call, self).write(), call)
-        both = merged(training, evaluation)
+        both = merged(training, evaluation) if self._are_called_alike(training, evaluation) else None
         if both is not None:
             return self._checked(Body(both, self).write(), both)
         yes, no = Body(evaluation, self).write(), Body(training, self).write()
-        found = Method(_by_mode(yes.statements, no.statements), True, yes.draws or no.draws)
-        return self._checked(found, training)
+        if _text(yes) != _text(no):
+            no = Method(_by_mode(yes.statements, no.statements), True, yes.draws or no.draws)
+        return self._checked(no, training)
+
+    def _are_called_alike(self, training: Call, evaluation: Call) -> bool:
+        """Whether what both call are the same methods: a module may be called more often in one mode."""
+        return all(
+            self.method_name(a) == self.method_name(b)
+            for a, b in zip(training.body, evaluation.body, strict=False)
+            if isinstance(a, Call) and isinstance(b, Call) and not (a.leaf or b.leaf)
+        )
 
     def _checked(self, method: Method, call: Call) -> Method:
         """The root refuses arguments for which it was not converted."""
@@ -184,6 +192,10 @@ def _calls_by_path(root: Call | None) -> dict[str, list[Call]]:
     for call in (root, *root.calls()) if root is not None else ():
         found.setdefault(call.path, []).append(call)
     return found
+
+
+def _text(method: Method) -> str:
+    return e.unparse(ast.Module(method.statements, []))
 
 
 def _by_mode(evaluation: list[ast.stmt], training: list[ast.stmt]) -> list[ast.stmt]:
