@@ -45,18 +45,22 @@ def _gru(x: jax.Array, h: jax.Array, state: State) -> State:
 
 @dataclass(frozen=True)
 class Mode:
-    """A kind of cell: how many gates are stacked in its weights, how many arrays are its state, its formula."""
+    """A kind of cell: how many gates are stacked in its weights, how many arrays are its state, its formula.
+
+    `adds`: whether the formula has the products of input and of hidden state as their sum alone.
+    """
 
     gates: int
     states: int
     update: Update
+    adds: bool = True
 
 
 MODES = {
     "RNN_TANH": Mode(1, 1, _elman(tanh)),
     "RNN_RELU": Mode(1, 1, _elman(relu)),
     "LSTM": Mode(4, 2, _lstm),
-    "GRU": Mode(3, 1, _gru),
+    "GRU": Mode(3, 1, _gru, adds=False),
 }
 
 
@@ -134,15 +138,13 @@ def _stack(
         if key is None:
             raise ValueError("key: expected a jax random key, since train=True and dropout > 0, got None")
         keys = jax.random.split(key, num_layers - 1)
-    return _layers(
-        MODES[name].update, input, state, layers, lengths, keys, dropout, bidirectional, batched and batch_first
-    )
+    return _layers(MODES[name], input, state, layers, lengths, keys, dropout, bidirectional, batched and batch_first)
 
 
 # One program for all layers, so that a call outside of a jit is one dispatch.
-@partial(jax.jit, static_argnames=("update", "dropout", "bidirectional", "batch_first"))
+@partial(jax.jit, static_argnames=("mode", "dropout", "bidirectional", "batch_first"))
 def _layers(
-    update: Update,
+    mode: Mode,
     input: jax.Array,
     state: State,
     weights: Sequence[Weights],
@@ -165,7 +167,9 @@ def _layers(
         for reverse in directions:
             k = len(last)
             initial = tuple(h[k] for h in state)
-            output, final = recurrence(update, sequence, initial, weights[k], lengths, reverse=reverse)
+            output, final = recurrence(
+                mode.update, sequence, initial, weights[k], lengths, reverse=reverse, adds=mode.adds
+            )
             outputs.append(output)
             last.append(final)
         sequence = jnp.concatenate(outputs, axis=-1)

@@ -134,22 +134,21 @@ def _transpose(function: Callable[[jax.Array], jax.Array], argument: Any, y: jax
 
 
 def product(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    y = _apply(p, wide(weight).reshape(p.groups, p.fan_out, p.fan_in), _rows(p, x))
-    return y.reshape(len(x), p.channels[1], *p.out).astype(x.dtype)
+    y = _apply(p, wide(weight).reshape(p.groups, p.fan_out, p.fan_in), _rows(p, _seen(p, wide(x))))
+    return _planes(p, y).astype(x.dtype)
 
 
 def product_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
-    rows = wide(y).reshape(len(y), p.groups, p.fan_out, p.places)
+    rows = _rows(p, wide(y))
     x = _apply(p, jnp.swapaxes(wide(weight).reshape(p.groups, p.fan_out, p.fan_in), 1, 2), rows)
-    x = x.reshape(len(y), p.channels[0], *p.out).astype(y.dtype)
+    x = _planes(p, x).astype(y.dtype)
     rest = [n - (o - 1) * s - 1 for n, o, s in zip(p.size, p.out, p.stride, strict=True)]
     borders = [(0, r, s - 1) for r, s in zip(rest, p.stride, strict=True)]
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *borders])
 
 
 def product_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    a, b = wide(y).reshape(len(y), p.groups, p.fan_out, p.places), _rows(p, x)
-    weight = _outer(p, a, b)
+    weight = _outer(p, _rows(p, wide(y)), _rows(p, _seen(p, wide(x))))
     return weight.reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
 
 
@@ -164,14 +163,28 @@ def _outer(p: Problem, a: jax.Array, b: jax.Array) -> jax.Array:
     """The products of all channels of a group's output with those of its input, summed over places and examples."""
     if _is_wide(p):
         return jnp.matmul(a, jnp.swapaxes(b, -1, -2)).sum(0)
-    return jnp.einsum("ngop,ngcp->goc", a, b)
+    # the transpose of `_apply`, in which a batch on a mesh stays where it is
+    matrix = jax.ShapeDtypeStruct((p.groups, a.shape[2], b.shape[2]), a.dtype)
+    return _transpose(lambda matrix: _apply(p, matrix, b), matrix, a)
+
+
+def _seen(p: Problem, x: jax.Array) -> jax.Array:
+    """The places that a kernel of one tap sees."""
+    if not p.is_strided:
+        return x
+    return x[(slice(None), slice(None), *(slice(None, None, s) for s in p.stride))]
 
 
 def _rows(p: Problem, x: jax.Array) -> jax.Array:
-    """The places that a kernel of one tap sees, as rows for each group."""
-    if p.is_strided:
-        x = x[(slice(None), slice(None), *(slice(None, None, s) for s in p.stride))]
-    return wide(x).reshape(len(x), p.groups, p.fan_in, p.places)
+    """`(N, channels, *out)` as `(N, groups, channels of a group, places)`; in steps, as the batch may lie on a mesh."""
+    grouped = x.reshape(len(x), p.groups, x.shape[1] // p.groups, *p.out)
+    return grouped.reshape(*grouped.shape[:3], p.places)
+
+
+def _planes(p: Problem, rows: jax.Array) -> jax.Array:
+    """The way back."""
+    joined = rows.reshape(len(rows), rows.shape[1] * rows.shape[2], p.places)
+    return joined.reshape(*joined.shape[:2], *p.out)
 
 
 def _is_wide(p: Problem) -> bool:
@@ -266,17 +279,14 @@ def taps(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
     padded = _padded(p, wide(x))
     kernels = wide(weight).reshape(p.groups, p.fan_out, p.fan_in, *p.kernel)
     for tap in itertools.product(*map(range, p.kernel)):
-        part = _under(p, padded, tap).reshape(len(x), p.groups, p.fan_in, p.places)
+        part = _rows(p, _under(p, padded, tap))
         total = total + _apply(p, kernels[(..., *tap)], part)
-    return total.reshape(len(x), p.channels[1], *p.out).astype(x.dtype)
+    return _planes(p, total).astype(x.dtype)
 
 
 def taps_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    padded, rows = _padded(p, wide(x)), wide(y).reshape(len(y), p.groups, p.fan_out, p.places)
-    parts = [
-        _outer(p, rows, _under(p, padded, tap).reshape(len(x), p.groups, p.fan_in, p.places))
-        for tap in itertools.product(*map(range, p.kernel))
-    ]
+    padded, rows = _padded(p, wide(x)), _rows(p, wide(y))
+    parts = [_outer(p, rows, _rows(p, _under(p, padded, tap))) for tap in itertools.product(*map(range, p.kernel))]
     return jnp.stack(parts, -1).reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
 
 

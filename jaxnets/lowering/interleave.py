@@ -1,6 +1,5 @@
 """Arrays of the places that are a stride apart, as one array of all places."""
 
-import itertools
 from collections.abc import Sequence
 
 import jax
@@ -16,11 +15,19 @@ def interleaved(phases: Sequence[jax.Array], stride: Sequence[int], size: Sequen
     >>> interleaved([jnp.array([0, 2]), jnp.array([1, 3])], (2,), (3,)).tolist()
     [0, 1, 2]
     """
-    axes = len(size)
-    lead = phases[0].ndim - axes
-    leading = phases[0].shape[:lead]
-    x = jnp.stack(phases, -1).reshape(*phases[0].shape, *stride)
-    order = [*range(lead), *itertools.chain(*((lead + i, lead + axes + i) for i in range(axes)))]
-    full = (n * s for n, s in zip(phases[0].shape[lead:], stride, strict=True))
-    x = jnp.transpose(x, order).reshape(*leading, *full)
-    return lax.slice(x, (0,) * x.ndim, (*leading, *size))
+    lead = phases[0].ndim - len(size)
+    for axis in reversed(range(len(size))):  # one at a time: so the first axes may lie on a mesh
+        step = stride[axis]
+        runs = [phases[i : i + step] for i in range(0, len(phases), step)]
+        phases = [_alternating(run, lead + axis) for run in runs]
+    (x,) = phases
+    return lax.slice(x, (0,) * x.ndim, (*x.shape[:lead], *size))
+
+
+def _alternating(arrays: Sequence[jax.Array], axis: int) -> jax.Array:
+    """The arrays' slices along an axis in turn."""
+    first = arrays[0]
+    if len(arrays) == 1:
+        return first
+    shape = (*first.shape[:axis], first.shape[axis] * len(arrays), *first.shape[axis + 1 :])
+    return jnp.stack(arrays, axis + 1).reshape(shape)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxnets.lowering.linear import affine
 from jaxnets.lowering.precision import wide
@@ -36,7 +37,7 @@ def step(update: Update, gates: jax.Array, state: State, weights: Weights) -> St
 
 
 # A jit of its own, so that layers of equal shape are traced and lowered once.
-@partial(jax.jit, static_argnames=("update", "reverse"))
+@partial(jax.jit, static_argnames=("update", "reverse", "adds"))
 def recurrence(
     update: Update,
     input: jax.Array,
@@ -45,29 +46,111 @@ def recurrence(
     lengths: jax.Array | None = None,
     *,
     reverse: bool = False,
+    adds: bool = False,
 ) -> tuple[jax.Array, State]:
     """Runs a cell over the first axis of `input`, `(T, N, features)`, from the state `(N, size)` each.
 
     Returns all `h`, `(T, N, size)`, and the last state. With `lengths`, `(N,)`, a state rests at the steps that its
     sequence does not have, and `h` is 0 there: so each sequence ends, or in reverse begins, at its own last step.
+    `adds` says that the cell reads nothing but the sum of its two products.
     """
-    # No step waits for the product of the inputs: it is one large product, outside of the scan.
-    gates = affine(input, weights.ih, weights.bias_ih)
     # A scan's state keeps its type: where it lies on a mesh is settled by the first step, so also before it.
-    state = tuple(h + jnp.zeros_like(gates[0, :, : h.shape[-1]]) for h in state)
+    settled = jnp.zeros_like(affine(input[0], weights.ih, weights.bias_ih))
+    state = tuple(h + settled[:, : h.shape[-1]] for h in state)
+    arguments = (input, state, weights, lengths)
+
+    def on_cpu(input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None) -> Any:
+        return _joined(update, reverse, input, state, weights, lengths)
+
+    def hoisted(input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None) -> Any:
+        return _hoisted(update, reverse, input, state, weights, lengths)
+
+    is_half = input.dtype.itemsize < 4
+    if not adds or weights.hr is not None or input.shape[-1] > weights.hh.shape[-1] or is_half:
+        return hoisted(*arguments)
+    return lax.platform_dependent(*arguments, cpu=on_cpu, default=hoisted)
+
+
+def _hoisted(
+    update: Update, reverse: bool, input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None
+) -> tuple[jax.Array, State]:
+    """No step waits for the product of the inputs: it is one large product, outside of the scan."""
+    gates = affine(input, weights.ih, weights.bias_ih)
 
     # Each step adds to the gradients of what it uses: in half precision they would lose what the steps add.
     weights = jax.tree.map(wide, weights)
 
     def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
         gates, time = x
-        new = step(update, gates, state, weights)
-        if lengths is None:
-            return new, new[0]
-        running = (time < lengths)[:, None]
-        resting = tuple(jnp.where(running, n, s) for n, s in zip(new, state, strict=True))
-        return resting, jnp.where(running, new[0], 0)
+        return _resting(step(update, gates, state, weights), state, time, lengths)
 
-    time = jnp.arange(len(gates), dtype=int if lengths is None else lengths.dtype)
-    state, outputs = jax.lax.scan(body, state, (gates, time), reverse=reverse)
+    state, outputs = lax.scan(body, state, (gates, _times(gates, lengths)), reverse=reverse)
     return outputs, state
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _joined(
+    update: Update, reverse: bool, input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None
+) -> tuple[jax.Array, State]:
+    """One product in each step, of input and hidden state side by side, where the cell reads but their sum.
+
+    Its gradient keeps the sums and the states, computes the gates again, and adds up nothing from step to step: the
+    weights' gradients are products over all steps at once.
+    """
+    outputs, last, _ = _joined_with_steps(update, reverse, input, state, weights, lengths)
+    return outputs, last
+
+
+def _joined_with_steps(
+    update: Update, reverse: bool, input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None
+) -> tuple[jax.Array, State, tuple[jax.Array, State]]:
+    """Also each step's sum of products, and the state before it."""
+    joined = jnp.concatenate([weights.ih, weights.hh], 1)
+    bias = None if weights.bias_ih is None or weights.bias_hh is None else weights.bias_ih + weights.bias_hh
+
+    def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, Any]:
+        input, time = x
+        total = affine(jnp.concatenate([input, state[0]], 1), joined, bias)
+        new, output = _resting(update(total, jnp.zeros_like(total), state), state, time, lengths)
+        return new, (output, total, state)
+
+    last, (outputs, *steps) = lax.scan(body, state, (input, _times(input, lengths)), reverse=reverse)
+    return outputs, last, tuple(steps)  # type: ignore[return-value]
+
+
+@_joined.defjvp
+def _joined_jvp(update: Update, reverse: bool, primals: Any, tangents: Any) -> Any:
+    input, state, weights, lengths = primals
+    of_input, of_state, of_weights, _ = tangents
+    outputs, last, (totals, states) = _joined_with_steps(update, reverse, input, state, weights, lengths)
+    along = affine(of_input, weights.ih, None) + affine(input, of_weights.ih, of_weights.bias_ih)
+    along = along + affine(states[0], of_weights.hh, of_weights.bias_hh)
+
+    @partial(jax.checkpoint, prevent_cse=False)  # or each gate would be kept for each step
+    def tangent(total: jax.Array, state: State, of_total: jax.Array, of_state: State) -> State:
+        def function(total: jax.Array, state: State) -> State:
+            return update(total, jnp.zeros_like(total), state)
+
+        return jax.jvp(function, (total, state), (of_total, of_state))[1]
+
+    def body(of_state: State, x: Any) -> tuple[State, jax.Array]:
+        total, state, of_total, time = x
+        new = tangent(total, state, of_total + affine(of_state[0], weights.hh, None), of_state)
+        return _resting(new, of_state, time, lengths)
+
+    steps = (totals, states, along, _times(input, lengths))
+    of_last, of_outputs = lax.scan(body, of_state, steps, reverse=reverse)
+    return (outputs, last), (of_outputs, of_last)
+
+
+def _times(steps: jax.Array, lengths: jax.Array | None) -> jax.Array:
+    return jnp.arange(len(steps), dtype=int if lengths is None else lengths.dtype)
+
+
+def _resting(new: State, old: State, time: jax.Array, lengths: jax.Array | None) -> tuple[State, jax.Array]:
+    """The state after a step, and its output: where a sequence is over, the old state and 0."""
+    if lengths is None:
+        return new, new[0]
+    running = (time < lengths)[:, None]
+    kept = tuple(jnp.where(running, n, s) for n, s in zip(new, old, strict=True))
+    return kept, jnp.where(running, new[0], 0)
