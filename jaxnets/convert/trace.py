@@ -23,6 +23,7 @@ __all__ = [
     "map_tree",
     "tree_leaves",
     "tree_values",
+    "writes",
     "zip_tree",
 ]
 
@@ -212,3 +213,12 @@ def has_arrays(tree: Any) -> bool:
 def tree_values(tree: Any) -> Iterator[Value]:
     """The values of a tree, in order."""
     return (x for x in tree_leaves(tree) if isinstance(x, Value))
+
+
+def writes(item: Item) -> Iterator[Value]:
+    """The values that parameters and buffers have after an operation, or in the course of a call."""
+    if isinstance(item, Op):
+        yield from (v for v in tree_values(item.output) if v.path)
+    else:
+        for inner in item.body:
+            yield from writes(inner)

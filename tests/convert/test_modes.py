@@ -116,6 +116,26 @@ def test_a_branch_by_the_mode_has_nothing_of_the_other_mode():
     assert "not self.deterministic" not in source
 
 
+def count(self, x):
+    self.n = self.n + 1
+    return x * self.n
+
+
+def test_a_value_before_a_write_is_not_the_one_behind_it():
+    def forward(self, x):
+        before = self.inner.n
+        y = self.inner(x)
+        return y * (before if self.training else self.inner.n)
+
+    proven(net(forward, inner=net(count, n=nn.Buffer(torch.ones(3)))), normal(2, 3), grad=False)
+
+
+def test_a_write_in_one_mode():
+    inner = net(lambda self, x: count(self, x) if self.training else x * self.n, n=nn.Buffer(torch.ones(3)))
+    _, source = proven(net(lambda self, x: self.inner(x) * self.inner.n, inner=inner), normal(2, 3), grad=False)
+    assert "return self.inner(x) * self.inner.n[...]" in source
+
+
 def test_gradients_are_recorded_in_one_mode():
     def forward(self, x):
         with torch.set_grad_enabled(self.training):

@@ -545,6 +545,22 @@ def test_a_module_with_state_that_is_called_twice():
     assert "return self.inner(x) - self.inner(y)" in source
 
 
+def test_modules_that_change_what_others_read():
+    def count(self, x):
+        self.n = self.n + 1
+        return x * self.n
+
+    def forward(self, x):
+        before = self.inner.n
+        self.inner(x)
+        return before, self.inner.n, torch.rsub(self.inner(x), self.inner(x * 2))
+
+    module = net(forward, inner=buffers(net(count), n=torch.ones(3)))
+    _, source = proven(module, normal(2, 3), grad=False)
+    assert "n = self.inner.n[...]" in source
+    assert "\n        self.inner(x)\n" in source
+
+
 def test_the_order_of_calls_that_update_statistics():
     module = net(lambda self, x, y: torch.rsub(self.norm(x), self.norm(y)), norm=nn.BatchNorm1d(3))
     proven(module, (normal(4, 3), normal(4, 3) + 1))

@@ -8,7 +8,18 @@ import torch
 
 from jaxnets.convert.errors import DifferentError
 from jaxnets.convert.operators.table import is_function
-from jaxnets.convert.trace import Call, Item, ModeChoice, Op, Structure, Value, has_arrays, tree_leaves, zip_tree
+from jaxnets.convert.trace import (
+    Call,
+    Item,
+    ModeChoice,
+    Op,
+    Structure,
+    Value,
+    has_arrays,
+    tree_leaves,
+    writes,
+    zip_tree,
+)
 
 __all__ = ["merged"]
 
@@ -20,7 +31,7 @@ def merged(training: Call, evaluation: Call) -> Call | None:
         arguments = {name: both.passed(x, evaluation.arguments[name]) for name, x in training.arguments.items()}
         if len(training.body) != len(evaluation.body):
             raise DifferentError
-        chosen = [both.item(a, b) for a, b in zip(training.body, evaluation.body, strict=True)]
+        chosen = [both.item(i, a, b) for i, (a, b) in enumerate(zip(training.body, evaluation.body, strict=True))]
         returned = both.used(training.returned, evaluation.returned)
     except (DifferentError, KeyError):
         return None
@@ -40,8 +51,9 @@ class _Both:
     def __init__(self) -> None:
         self.pairs: dict[Value, Value] = {}
         self._paired: set[Value] = set()
+        self._written = _Written(), _Written()
 
-    def item(self, a: Item, b: Item) -> tuple[Any, Any]:
+    def item(self, place: int, a: Item, b: Item) -> tuple[Any, Any]:
         """The arguments, and the keyword arguments, of what stands for both."""
         if a.grad != b.grad:
             raise DifferentError
@@ -56,6 +68,8 @@ class _Both:
             inputs = self.used(a.args, b.args), self.used(dict(a.kwargs), dict(b.kwargs))
         else:
             self._zipped(self._known, _passed, a.arguments, b.arguments)
+        for written, item in zip(self._written, (a, b), strict=True):
+            written.add(place, item)
         self._zipped(self._new, _chosen, a.output, b.output)
         return inputs
 
@@ -96,7 +110,29 @@ class _Both:
         known = a in self.pairs or b in self._paired
         if not (self.pairs.get(a) is b if known else _is_same_outside(a, b)):
             raise DifferentError
+        spans = [written.span(x) for written, x in zip(self._written, (a, b), strict=True)]
+        are_last = all(until is None for _, until in spans)  # then both are what is there
+        if spans[0] != spans[1] and not are_last:
+            raise DifferentError
         return a
+
+
+class _Written:
+    """When the parameters and buffers were written to, in one trace: by the place in the body."""
+
+    def __init__(self) -> None:
+        self._values: dict[str | None, list[tuple[int, Value]]] = {}
+
+    def add(self, place: int, item: Item) -> None:
+        for value in writes(item):
+            self._values.setdefault(value.path, []).append((place, value))
+
+    def span(self, value: Value) -> tuple[int | None, int | None]:
+        """Since when, and until when, a parameter or buffer has been what a value says; None stands for always."""
+        written = self._values.get(value.path, [])
+        since = next((i for i, (_, x) in enumerate(written) if x is value), -1)
+        places = [None, *(place for place, _ in written), None]
+        return places[since + 1], places[since + 2]
 
 
 def _same_size(a: Any, b: Any) -> Any:

@@ -21,6 +21,7 @@ from jaxnets.convert.trace import (
     has_arrays,
     tree_leaves,
     tree_values,
+    writes,
 )
 from jaxnets.convert.writing.naming import Namer, Placeholders, default_name
 from jaxnets.convert.writing.size_expressions import SizeExpressions
@@ -182,7 +183,7 @@ class Body:
         return expr
 
     def _keep_order(self, statements: Sequence[ast.stmt]) -> None:
-        """Calls of one layer that has statistics stay in the order in which they were: else they get a statement."""
+        """Calls of one module that has state stay in the order in which they were: else they get a statement."""
         last: dict[str, int] = {}
         for node in (node for statement in statements for node in _evaluated(statement)):
             _, item = self._stateful.get(id(node), (None, None))
@@ -302,8 +303,8 @@ class Body:
             if item not in self.uses.live or (isinstance(item.output, Value) and item.output not in self._named):
                 continue
             self._grad = item.grad
-            if isinstance(item.output, Value) and item.output.path:
-                statements += self._read_before(item.output)
+            for path in dict.fromkeys(v.path for v in writes(item) if v.path):
+                statements += self._read_before(path)
             expr = self._computed(item)
             statements += self.before
             self.before = []
@@ -317,22 +318,21 @@ class Body:
         self.method.statements = Namer(statements, self.placeholders.wanted, parameters).named()
         return self.method
 
-    def _read_before(self, written: Value) -> list[ast.stmt]:
+    def _read_before(self, path: str) -> list[ast.stmt]:
         """Statements that read what is needed later of a parameter or buffer that is written to next."""
-        late = [v for v in self.uses.after(self._now) if v is not written]
-        producers = self.uses.producers
+        late, producers = self.uses.after(self._now), self.uses.producers
         for value in late:
             made_before = value in producers and self.call.body.index(producers[value]) < self._now
-            if made_before and value not in self._named and self._reads(value, str(written.path)):
+            if made_before and value not in self._named and self._reads(value, path):
                 self.force(value)
         statements: list[ast.stmt] = []
         for value in late:
-            if value.path != written.path or not (value not in producers or value in self._forms):
+            if value.path != path or not self.uses.is_there(value, self._now):
                 continue
             form = self._value(value)
             if isinstance(form, ast.Name):  # it has been read
                 continue
-            short = str(written.path).rpartition(".")[2]
+            short = path.rpartition(".")[2]
             name = self.placeholders.new(*value.names.get(self.call, ()), short)
             self._forms[value] = name
             statements.append(ast.Assign([name], form))
@@ -388,7 +388,7 @@ class Body:
             place = e.subscript(self.around.member(self.call.path, item.output.path), ...)
             self._forms[item.output] = place
             return ast.Assign([place], expr)
-        if not any(True for _ in tree_values(item.output)):
+        if not any(self.uses.is_needed(v, self._now) for v in tree_values(item.output)):
             return ast.Expr(expr)
         return ast.Assign([self._target(item.output, item)], expr)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from jaxnets.convert.trace import Call, Item, Op, Value, tree_values
+from jaxnets.convert.trace import Call, Item, Op, Value, tree_values, writes
 
 __all__ = ["Uses", "has_state"]
 
@@ -24,6 +24,7 @@ class Uses:
         self.live = self._alive()
         self._last = {v: i for i, item in enumerate(call.body) if item in self.live for v in self.of(item)}
         self._last |= dict.fromkeys(tree_values(call.returned), len(call.body))
+        self._made = {v: i for i, item in enumerate(call.body) for v in (*tree_values(item.output), *writes(item))}
 
     def of(self, item: Item) -> Iterator[Value]:
         """The values that an item uses."""
@@ -36,6 +37,10 @@ class Uses:
         """The values that are used behind a place in the body."""
         return [v for v, last in self._last.items() if last > place]
 
+    def is_there(self, value: Value, place: int) -> bool:
+        """Whether a value has been made before a place in the body."""
+        return self._made.get(value, -1) < place
+
     def is_needed(self, value: Value, place: int) -> bool:
         """Whether a value is used at a place in the body, or behind it; what comes from outside is always there."""
         return self._last.get(value, -1) >= place or value not in self.producers
@@ -47,7 +52,7 @@ class Uses:
         named = set(forced)
         for item in self.live:
             for v in tree_values(item.output):
-                if v is not item.output or uses[v] > 1 or self._call in v.names or v.path:
+                if v is not item.output or uses[v] != 1 or self._call in v.names or v.path:
                     named.add(v)
         return named
 
@@ -64,6 +69,8 @@ class Uses:
 
 
 def has_state(call: Call) -> bool:
-    """Whether a module has statistics that its calls change."""
+    """Whether a module changes buffers when it is called, or has layers with statistics."""
     norms = torch.nn.modules.batchnorm._NormBase
-    return any(isinstance(layer, norms) and layer.track_running_stats for layer in call.module.modules())
+    if any(isinstance(layer, norms) and layer.track_running_stats for layer in call.module.modules()):
+        return True
+    return any(True for _ in writes(call))
