@@ -514,7 +514,7 @@ REFUSED = {
     "repeat_interleave": (lambda x: torch.repeat_interleave(x, (x[:, 0] > 0).long(), 0), "numbers of arrays"),
     "one_hot": (lambda x: F.one_hot((x > 0).long()), "numbers of arrays"),
     "item": (lambda x: x * x.sum().item(), "keep it an array"),
-    "equal": (lambda x: x if torch.equal(x, x + 1) else -x, "keep it an array"),
+    "equal": (lambda x: x if torch.equal(x, x + 1) else -x, "choose with torch.where"),
     "if": (lambda x: x if x.sum() > 0 else -x, "torch.where"),
     "embedding, norms": (lambda x: F.embedding(torch.tensor([0, 1]), x, max_norm=1.0), "functional.embedding"),
     "autograd.Function": (lambda x: _Square.apply(x) + 1, "_Square, which has a backward of its own"),

@@ -108,6 +108,9 @@ def wrong_size(self, x):
     return x @ torch.ones(4, 4)
 
 
+BY_TORCH = "raised by the torch module itself, in the root module"
+BUFFER = nn.Buffer(torch.arange(3))
+
 REFUSED = {
     "loop": (net(endless), "a decision by the numbers of an array in the root module"),
     "numpy": (net(lambda self, x: torch.from_numpy(np.sin(x.numpy()))), r"numpy\(\) of an array in the root module"),
@@ -155,8 +158,40 @@ REFUSED = {
         net(lambda self, x: x, m=nn.DataParallel(nn.ReLU())),
         "DataParallel in module 'm': convert its attribute module",
     ),
-    "no arguments": (net(lambda self, x, y: x), "TypeError: missing a required argument: 'y', .*: give example inputs"),
-    "example": (net(wrong_size), "RuntimeError: .*: give example inputs with which the torch module itself runs"),
+    "numbers": (
+        net(lambda self, x: x * self.b.item(), b=BUFFER),
+        r"RuntimeError: a Tensor with 3 elements .*, raised by t",
+    ),
+    "number": (net(lambda self, x: x * int(self.b), b=BUFFER), f"ValueError: only one element tensors .*, {BY_TORCH}"),
+    "truth": (net(lambda self, x: x if self.b else -x, b=BUFFER), f"RuntimeError: Boolean value .*, {BY_TORCH}"),
+    "numbers for numpy": (
+        net(lambda self, x: x + np.asarray(self.b), b=nn.Buffer(torch.ones(3))),
+        r"numpy\(\) of an array in the root module",
+    ),
+    "membership": (
+        net(lambda self, x: x if 1 in x else -x),
+        "a decision by the numbers of an array in the root module",
+    ),
+    "equality": (
+        net(lambda self, x: x if torch.equal(self.b, self.b * 1) else -x, b=nn.Buffer(torch.ones(3))),
+        "a decision by the numbers of an array in the root module",
+    ),
+    "packed": (
+        net(lambda self, x: nn.utils.rnn.pad_packed_sequence(x)),
+        f"AttributeError: 'Tensor' object has no attribute 'batch_sizes', {BY_TORCH}",
+    ),
+    "text": (
+        net(lambda self, x: f"{x.sum():.2f}"),
+        "TypeError: .*, raised by torch for arrays without numbers, in the root module, .*: write it with other",
+    ),
+    "no arguments": (
+        net(lambda self, x, y: x),
+        f"TypeError: .*missing 1 required positional argument: 'y', {BY_TORCH}",
+    ),
+    "example": (
+        net(wrong_size),
+        f"RuntimeError: mat1 and mat2 .*, {BY_TORCH}, .*: mend it, or give example inputs with",
+    ),
 }
 
 

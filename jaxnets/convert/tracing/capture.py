@@ -21,7 +21,7 @@ from torch._subclasses.fake_tensor import (
 
 from jaxnets.convert.errors import ConversionError, Refusal, UnknownError, refuse
 from jaxnets.convert.sizes import BATCH
-from jaxnets.convert.trace import Call
+from jaxnets.convert.trace import Call, Place
 from jaxnets.convert.tracing import packing, repeats
 from jaxnets.convert.tracing.copies import copied
 from jaxnets.convert.tracing.leaves import Leaves
@@ -32,6 +32,9 @@ from jaxnets.convert.tracing.recorder import Recorder
 from jaxnets.convert.tracing.user_code import CONVERTER, first_line
 
 __all__ = ["Trace", "capture"]
+
+SHAPED_BY_NUMBERS = DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException
+"""What torch raises for arrays without numbers where it looks at some."""
 
 TORCHS = ("computed", "unheard", "__torch_function__", "__torch_dispatch__")
 """Functions of ours in which torch's own are called: what they raise is not ours."""
@@ -84,7 +87,9 @@ def capture(
     recorder = Recorder(inside, fake, batch, leaves, longest)
     inputs = _faked((tuple(args), dict(kwargs)), fake, dynamic, size)
     before = repeats.attributes(inside)
-    _listen(recorder, inputs)
+    error = _listen(recorder, inputs)
+    if error is not None:
+        _explain(recorder, error, None if dynamic else _own_error(module, args, kwargs, train))
     changed = repeats.changed(before, repeats.attributes(inside))
     if changed and not recorder.refusals:
         again = Recorder(inside, fake, batch, leaves, longest=recorder.length)
@@ -102,8 +107,10 @@ def capture(
 def _repeats(first: Recorder, again: Recorder, inputs: Any, size: int) -> bool:
     """Whether a second call does what the first one did."""
     again.holds_what(first)
+    error = _listen(again, inputs)
     try:
-        _listen(again, inputs)
+        if error is not None:
+            _explain(again, error)
     except ConversionError:
         return False
     return repeats.repeats(first, again, inputs, size)
@@ -131,11 +138,11 @@ def _faked(tree: Any, fake: FakeTensorMode, dynamic: set[int], size: int) -> Any
 # -- running ---------------------------------------------------------------------------------------------------------
 
 
-def _listen(recorder: Recorder, inputs: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
-    """Runs the module while the recorder writes down what it does."""
+def _listen(recorder: Recorder, inputs: tuple[tuple[Any, ...], dict[str, Any]]) -> Exception | None:
+    """Runs the module while the recorder writes down what it does; gives the error that ended it."""
     module, (args, kwargs) = recorder.module, inputs
-    states = random.getstate(), np.random.get_state()
     with (
+        _drawing() as drawn,
         packing.intercepted(recorder.packed),
         _quiet(),
         recorder.modules.told(),
@@ -143,16 +150,32 @@ def _listen(recorder: Recorder, inputs: tuple[tuple[Any, ...], dict[str, Any]]) 
         DispatchListener(recorder),
         FunctionListener(recorder),
     ):
-        _run(recorder, lambda: module.forward(*args, **kwargs))
-    drawn = [
-        *(["random"] if random.getstate() != states[0] else []),
-        *(["numpy.random"] if str(np.random.get_state()) != str(states[1]) else []),
-    ]
-    random.setstate(states[0])
-    np.random.set_state(states[1])
+        error = _raised(lambda: module.forward(*args, **kwargs))
     for name in drawn:
         remedy = "draw with torch, whose draws are written, or pass the numbers as arguments"
         recorder.refusals.append(Refusal(f"random numbers of the Python module {name}", "", "", remedy))
+    return error
+
+
+def _raised(function: Callable[[], Any]) -> Exception | None:
+    try:
+        function()
+    except Exception as error:
+        return error
+    return None
+
+
+@contextmanager
+def _drawing() -> Iterator[list[str]]:
+    """Fills a list with Python modules of which random numbers were drawn inside; these are the next ones again."""
+    states, drawn = (random.getstate(), np.random.get_state()), list[str]()
+    try:
+        yield drawn
+    finally:
+        drawn += ["random"] if random.getstate() != states[0] else []
+        drawn += ["numpy.random"] if str(np.random.get_state()) != str(states[1]) else []
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 @contextmanager
@@ -169,29 +192,55 @@ def _quiet() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(was_fast)
 
 
-def _run(recorder: Recorder, function: Callable[[], Any]) -> None:
-    """Runs what is to be looked at. What goes wrong after something was refused, goes wrong because of that."""
-    name = type(recorder.module).__name__
-    try:
-        function()
-    except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException) as error:
-        operator = getattr(error, "func", error)
+# -- what went wrong -------------------------------------------------------------------------------------------------
+
+
+def _explain(recorder: Recorder, error: Exception, own: Exception | None = None) -> None:
+    """Says what ended a look. What goes wrong after something was refused, goes wrong because of that.
+
+    Args:
+        recorder: takes what cannot be converted.
+        error: what was raised.
+        own: what the torch module itself raises for the example.
+    """
+    name, place = type(recorder.module).__name__, first_line(error)
+    if isinstance(error, SHAPED_BY_NUMBERS):
+        what = f"{getattr(error, 'func', error)}, which depends on the numbers of arrays,"
         remedy = "no array of JAX has a size that depends on numbers; write it with masks, or outside of the module"
-        _refuse_at(recorder, error, f"{operator}, which depends on the numbers of arrays,", remedy)
-    except UnknownError as error:
-        if not recorder.refusals:
-            raise ConversionError(f"{name} cannot be converted: {error}") from None
-    except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        own = Path(last.filename).is_relative_to(CONVERTER) and last.name not in TORCHS
-        if own and not recorder.refusals:
-            raise
-        if not recorder.refusals:
-            remedy = "give example inputs with which the torch module itself runs"
-            _refuse_at(recorder, error, f"{type(error).__name__}: {error},", remedy)
-            refuse(recorder.refusals, name, error)
+        recorder.refusals.append(_refusal(what, *place, remedy))
+    if recorder.refusals:
+        return
+    if isinstance(error, UnknownError):
+        raise ConversionError(f"{name} cannot be converted: {error}") from None
+    if own is not None:
+        what = f"{type(own).__name__}: {own}, raised by the torch module itself,"
+        place, remedy = (place[0], first_line(own)[1]), "mend it, or give example inputs with which it runs"
+    elif _is_ours(error):
+        raise error
+    else:
+        what = f"{type(error).__name__}: {error}, raised by torch for arrays without numbers,"
+        remedy = "write it with other functions, or as a module of its own in Flax"
+    recorder.refusals.append(_refusal(what, *place, remedy))
+    refuse(recorder.refusals, name, own or error)
 
 
-def _refuse_at(recorder: Recorder, error: BaseException, what: str, remedy: str) -> None:
-    path, place = first_line(error)
-    recorder.refusals.append(Refusal(what, path, str(place or ""), remedy))
+def _refusal(what: str, path: str, place: Place | None, remedy: str) -> Refusal:
+    return Refusal(what, path, str(place or ""), remedy)
+
+
+def _own_error(
+    module: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], train: bool
+) -> Exception | None:
+    """What a module raises for arrays that have their numbers."""
+    inside = copied(module).train(train)
+    for copy, parameter in zip(inside.parameters(), module.parameters(), strict=True):
+        copy.requires_grad_(parameter.requires_grad)
+    args, kwargs = map_objects(lambda x: x.clone() if isinstance(x, torch.Tensor) else x, (tuple(args), dict(kwargs)))
+    with _drawing(), torch.random.fork_rng(devices=[]):
+        return _raised(lambda: inside(*args, **kwargs))
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether an error was raised in the converter's code."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return Path(last.filename).is_relative_to(CONVERTER) and last.name not in TORCHS

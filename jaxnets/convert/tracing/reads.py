@@ -2,14 +2,15 @@
 
 import functools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
+from torch._subclasses.fake_tensor import FakeTensor
 
 from jaxnets.convert.errors import Refusal, UnknownError
 from jaxnets.convert.sizes import BATCH, Axis, Size, has_batch, plain
+from jaxnets.convert.tracing.objects import object_tensors
 from jaxnets.convert.tracing.user_code import line
 
 if TYPE_CHECKING:
@@ -20,11 +21,22 @@ __all__ = ["COMPARISONS", "MADE_UP", "NUMBERS", "SIZES", "Reads"]
 SIZES = {"shape", "size", "numel", "nelement", "__len__"}
 """How code asks for sizes."""
 
-NUMBERS = {"item", "tolist", "__bool__", "__int__", "__float__", "__index__", "__complex__", "is_nonzero", "numpy"}
+NUMBERS = {
+    "item",
+    "tolist",
+    "__bool__",
+    "__int__",
+    "__float__",
+    "__index__",
+    "__complex__",
+    "is_nonzero",
+    "numpy",
+    "__array__",
+}
 """How code asks for numbers."""
 
-COMPARISONS = {"allclose", "equal"}
-"""Comparisons of two arrays whose outcome is Python's."""
+COMPARISONS = {"__contains__", "allclose", "equal"}
+"""Comparisons of arrays whose outcome is Python's."""
 
 MADE_UP = {"item": 1, "__bool__": False, "__int__": 1, "__float__": 1.0, "__index__": 1, "is_nonzero": False}
 """What stands for numbers that are not there."""
@@ -55,29 +67,37 @@ class Reads:
         """Numbers out of a tensor: those of constants, and of buffers of integers, are known."""
         tensor, recorder = args[0], self._recorder
         if isinstance(tensor, FakeTensor) and tensor.constant is not None:  # `torch.tensor(2).item()`
-            with unset_fake_temporarily(), recorder.hiding():
-                return func(tensor.constant, *args[1:], **kwargs)
-        known = not isinstance(tensor, FakeTensor | torch.nn.Parameter)
-        if known and not (recorder.path(tensor) and tensor.is_floating_point()):
-            with recorder.hiding():
-                self._look(tensor)
-            with unset_fake_temporarily(), recorder.hiding():
-                return func(*args, **kwargs)
-        return self.made_up(name)
+            return recorder.unheard(func, (tensor.constant, *args[1:]), kwargs)
+        return self._known(name, [tensor], func, args, kwargs)
 
     def comparison(self, name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Whether two arrays are equal: known of those that have numbers."""
-        if any(isinstance(x, FakeTensor) for x in args):
+        """Whether arrays are equal, or hold a number: known of those of which numbers are."""
+        return self._known(name, object_tensors((args, kwargs)), func, args, kwargs)
+
+    def _known(
+        self, name: str, tensors: Sequence[torch.Tensor], func: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        """What code is told that asks for numbers of these tensors."""
+        recorder = self._recorder
+        if any(isinstance(x, FakeTensor | torch.nn.Parameter) for x in tensors):
             return self.made_up(name)
-        return self._recorder.unheard(func, args, kwargs)
+        if any(recorder.path(x) and x.is_floating_point() for x in tensors):
+            return self.made_up(name)
+        with recorder.hiding():
+            for x in tensors:
+                self._look(x)
+        return recorder.unheard(func, args, kwargs)
 
     def made_up(self, name: str) -> Any:
         """Notes that the code asks for numbers; another one stands for them, so that the rest can be looked at."""
         recorder, place = self._recorder, line()
-        if name in ("__bool__", "is_nonzero"):
+        if name in ("__bool__", "is_nonzero", *COMPARISONS):
             what, remedy = "a decision by the numbers of an array", "choose with torch.where, or decide outside of it"
         else:
-            what, remedy = f"{name.strip('_')}() of an array", "keep it an array, or pass the number as an argument"
+            what, remedy = (
+                f"{name.strip('_').replace('array', 'numpy')}() of an array",
+                "keep it an array, or pass the number as an argument",
+            )
         again = any(x.place == str(place) for x in recorder.refusals)
         recorder.refuse(what, remedy, place)
         if again or name not in MADE_UP:  # as in a loop that ends when the numbers say so
@@ -112,7 +132,7 @@ class Reads:
         if isinstance(found, torch.Size):
             return torch.Size(axes)
         if name == "size":
-            return axes[args[1] if len(args) > 1 else kwargs["dim"]]
+            return axes[args[1] if len(args) > 1 else next(iter(kwargs.values()))]
         return functools.reduce(operator.mul, axes, 1) if name in ("numel", "nelement") else found
 
     def _decided(self, compare: Any = None, *operands: Any) -> None:
