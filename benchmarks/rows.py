@@ -117,7 +117,7 @@ ROWS = (
     _row("cross entropy, 4096 x 1000", lambda nn: nn.CrossEntropyLoss(), (4096, 1000), Ints((4096,), 1000)),
     _row("embedding 10000 x 256, 32x128", lambda nn: nn.Embedding(10000, 256), Ints((32, 128), 10000)),
     _row(
-        "attention, 8 heads, 256 x 64",
+        "attention, 8 x 8 heads, 256 x 64",
         lambda nn: nn.functional.scaled_dot_product_attention,
         *[(8, 8, 256, 64)] * 3,
     ),
@@ -138,7 +138,7 @@ SCALING = (
     *(_up(f"transposed k4 s2, {c} ch, 16x16", (c, c), 16, 4, 1) for c in (16, 64, 256)),
     *(_recurrent(f"LSTM T{t} B32 I64 H64", lambda nn: nn.LSTM(64, 64), (t, 32, 64)) for t in (16, 64, 256, 1024)),
     *(
-        _row(f"attention, 8 heads, {t} x 64", lambda nn: nn.functional.scaled_dot_product_attention, *[(2, 8, t, 64)] * 3)
+        _row(f"attention, 2 x 8 heads, {t} x 64", lambda nn: nn.functional.scaled_dot_product_attention, *[(2, 8, t, 64)] * 3)
         for t in (64, 256, 1024)
     ),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.dropout import dropout
@@ -222,8 +223,6 @@ def multi_head_attention_forward(
 
     weigh = partial(softmax, dim=-1) if need_weights else _softmax_or_zero
     scale = 1 / math.sqrt(E // heads)
-    if need_weights and q.dtype not in HALF:
-        q, scale = q * scale, 1.0  # here as in torch: a softmax of great scores shows in which order they were rounded
     attended, applied = _attend(q, k, v, merged, is_causal, scale, weigh, dropout_p, dropout_key)
     output = linear(jnp.transpose(attended, (2, 0, 1, 3)).reshape(L, N, E), out_proj_weight, out_proj_bias)
     output = output if batched else output[:, 0]
@@ -296,10 +295,16 @@ def _attend(
     dropout_p: float,
     dropout_key: jax.Array | None,
 ) -> tuple[jax.Array, jax.Array]:
-    """The attention itself, and its weights after dropout: of half precisions in float32."""
+    """The attention itself, and its weights after dropout: of half precisions in float32.
+
+    Where nobody asks for the weights, they may be numbers in proportion to them.
+    """
     if scale is None:
         scale = 1 / math.sqrt(max(query.shape[-1], 1))
-    scores = _product(query, jnp.swapaxes(key, -1, -2)) * scale
+    if query.dtype in HALF:
+        scores = _product(query, jnp.swapaxes(key, -1, -2)) * scale
+    else:  # in memory once, not computed again by each reader
+        scores = _product(query * scale, jnp.swapaxes(key, -1, -2))
     if is_causal:
         causal = jnp.tri(scores.shape[-2], scores.shape[-1], dtype=bool)
         scores = jnp.where(jnp.broadcast_to(causal, scores.shape), scores, -jnp.inf)
@@ -313,6 +318,10 @@ def _attend(
             f"dropout_key: expected a jax random key with dropout_p={dropout_p}, got None; "
             "pass dropout_key=jax.random.key(0)"
         )
+    if weigh is _softmax_or_zero and not dropout_p and query.dtype not in HALF:
+        # nobody asks for the weights: it is the means that are scaled
+        weights, total = _exponentials(scores)
+        return (_product(weights.astype(value.dtype), value) / total).astype(query.dtype), weights
     weights = dropout(weigh(scores), dropout_p, key=dropout_key)
     return _product(weights.astype(value.dtype), value).astype(query.dtype), weights
 
@@ -332,10 +341,8 @@ def _product(a: jax.Array, b: jax.Array) -> jax.Array:
 @jax.custom_jvp
 def _softmax_or_zero(x: jax.Array) -> jax.Array:
     """Softmax over the last axis; a row of nothing but -inf gives zeros, with derivatives of zero."""
-    greatest = jnp.max(x, axis=-1, keepdims=True, initial=-jnp.inf)
-    exponentials = jnp.exp(x - jnp.where(greatest == -jnp.inf, 0, greatest))
-    total = exponentials.sum(axis=-1, keepdims=True)
-    return exponentials / jnp.where(total == 0, 1, total)
+    exponentials, total = _exponentials(x)
+    return exponentials / total
 
 
 @_softmax_or_zero.defjvp
@@ -343,6 +350,14 @@ def _(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array,
     (x,), (dx,) = primals, tangents
     y = _softmax_or_zero(x)
     return y, y * (dx - (y * dx).sum(axis=-1, keepdims=True))
+
+
+def _exponentials(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Numerators and denominator of a softmax over the last axis; of nothing but -inf they are 0 and 1."""
+    greatest = lax.stop_gradient(jnp.max(x, axis=-1, keepdims=True, initial=-jnp.inf))
+    exponentials = jnp.exp(x - jnp.where(greatest == -jnp.inf, 0, greatest))
+    total = exponentials.sum(axis=-1, keepdims=True)
+    return exponentials, jnp.where(total == 0, 1, total)
 
 
 def _mask_for(name: str, mask: jax.Array, dtype: Any, scores: tuple[int, ...]) -> jax.Array:

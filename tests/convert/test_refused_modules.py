@@ -90,6 +90,10 @@ def growing(self, x):
     return self.place
 
 
+def takes(self, x, weight):
+    return x @ weight
+
+
 def drawing(self, x):
     return x * random.random() if self.training else x
 
@@ -123,6 +127,14 @@ REFUSED = {
         net(lambda self, x: self.layers[0](x), layers=[nn.Linear(3, 3)]),
         r"a parameter of shape \(3, 3\) that the module does not hold in .*: register it, or the layer that has it",
     ),
+    "argument of a layer": (
+        net(lambda self, x: self.inner(x, weight=self.layers[0].weight), inner=net(takes), layers=[nn.Linear(3, 3)]),
+        r"a parameter of shape \(3, 3\) that the module does not hold in the root module, .*py:\d+ in <lambda>: reg",
+    ),
+    "buffer of another shape": (
+        net(lambda self, x: self.inner(x), inner=net(growing, place=nn.Buffer(torch.zeros(0)))),
+        r"for the buffer 'inner.place' in module 'inner', .*py:\d+ in <lambda>: keep its shape",
+    ),
     "state": (
         net(stateful, gru=nn.GRU(3, 3), h=None),
         "depends on earlier calls, by the attribute 'h', .*: make it a buffer",
@@ -143,7 +155,8 @@ REFUSED = {
     "argument": (net(lambda self, F: F), "an argument of forward named 'F', which the source needs for something else"),
     "mode": (
         net(frozen, drop=nn.Dropout()),
-        "Dropout 'drop', which is set to another mode than the module that it is in",
+        "Dropout 'drop', which is set to another mode than the module that it is in, in the root module, "
+        r".*py:\d+ in frozen: leave train\(\)",
     ),
     "lazy": (
         net(lambda self, x: self.lazy(x), lazy=nn.LazyLinear(3)),

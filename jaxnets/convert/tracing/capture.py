@@ -29,7 +29,7 @@ from jaxnets.convert.tracing.lift import lift
 from jaxnets.convert.tracing.listeners import DispatchListener, FunctionListener
 from jaxnets.convert.tracing.objects import map_objects, object_tensors
 from jaxnets.convert.tracing.recorder import Recorder
-from jaxnets.convert.tracing.user_code import CONVERTER, first_line
+from jaxnets.convert.tracing.user_code import CONVERTER, first_line, running
 
 __all__ = ["Trace", "capture"]
 
@@ -150,7 +150,7 @@ def _listen(recorder: Recorder, inputs: tuple[tuple[Any, ...], dict[str, Any]]) 
         DispatchListener(recorder),
         FunctionListener(recorder),
     ):
-        error = _raised(lambda: module.forward(*args, **kwargs))
+        error = _raised(lambda: running(module.forward, args, kwargs))
     for name in drawn:
         remedy = "draw with torch, whose draws are written, or pass the numbers as arguments"
         recorder.refusals.append(Refusal(f"random numbers of the Python module {name}", "", "", remedy))

@@ -15,7 +15,7 @@ from jaxnets.convert.tracing import packing
 from jaxnets.convert.tracing.autocast import is_autocast
 from jaxnets.convert.tracing.leaves import Leaves
 from jaxnets.convert.tracing.objects import object_tensors, opened, without_objects
-from jaxnets.convert.tracing.user_code import line, note_names
+from jaxnets.convert.tracing.user_code import line, note_names, running
 
 if TYPE_CHECKING:
     from jaxnets.convert.tracing.recorder import Recorder
@@ -82,7 +82,7 @@ class ModuleCalls:
                     return self._leaf(call, forward, args, kwargs)
             self._open.append(call)
             try:
-                output = (forward if call.parent else module)(*args, **kwargs)  # the root with its hooks
+                output = running(forward if call.parent else module, args, kwargs)  # the root with its hooks
                 with recorder.hiding():
                     self._keep(call)
                     call.returned = map_tree(without_objects, recorder.tree(output))

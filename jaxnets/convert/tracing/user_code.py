@@ -4,9 +4,10 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from torch.nn.utils import rnn
@@ -15,7 +16,7 @@ from jaxnets.convert.sizes import Size
 from jaxnets.convert.trace import Call, Place
 from jaxnets.convert.tracing.aliasing import Aliases
 
-__all__ = ["CONVERTER", "first_line", "line", "note_names", "own_backward"]
+__all__ = ["CONVERTER", "first_line", "line", "note_names", "own_backward", "running"]
 
 CONVERTER = Path(__file__).parents[1]
 
@@ -24,6 +25,12 @@ PLUMBING = (f"{Path(torch.__file__).parent}{os.sep}", f"{CONVERTER}{os.sep}", "<
 
 TELLING = "telling"
 """The function that stands in the place of each forward; its variable `call` is what is written down of it."""
+
+
+def running(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Runs a forward: only what it calls is at a line of it, not what is done before and behind it."""
+    return function(*args, **kwargs)
+
 
 AUTOGRAD = torch.autograd.function.__file__
 
@@ -81,6 +88,6 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         if not frame.f_code.co_filename.startswith(PLUMBING):
             yield frame
-        elif frame.f_code.co_name == TELLING:
+        elif frame.f_code is running.__code__:
             return
         frame = frame.f_back
