@@ -148,12 +148,12 @@ class ModuleCalls:
                 if new is old or not (isinstance(new, torch.Tensor) or isinstance(old, torch.Tensor)):
                     continue
                 full = f"{path}.{name}" if path else name
+                held[name] = new
                 if not _is_alike(old, new):
                     what = f"a value of another shape or dtype for the buffer {full!r}"
                     self._recorder.refuse(what, "keep its shape and dtype, or return the value")
                     continue
                 self._set(full, old, new)
-                held[name] = new
 
     def _set(self, path: str, old: Any, new: Any) -> None:
         """A buffer is another array now."""
