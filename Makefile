@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 EXTRAS ?= test
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: help demo test parity zoo pages examples lint format docs clean dev
+.PHONY: help demo test parity zoo bench pages examples lint format docs clean dev
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -31,6 +31,14 @@ parity: $(READY)  ## the whole parity suite, its results into docs/parity/
 
 zoo: $(READY)  ## every classification model of torchvision, converted and compared; results into docs/parity/
 	$(BIN)/python -m benchmarks.zoo --report docs/parity/zoo.md
+
+bench:  ## layers, models and files timed beside torch and other JAX libraries; results into docs/benchmarks/
+	@$(MAKE) --no-print-directory EXTRAS=bench READY=$(VENV)/.ready-bench $(VENV)/.ready-bench
+	$(BIN)/python -m benchmarks.layers --report docs/benchmarks/layers.jsonl
+	$(BIN)/python -m benchmarks.layers --scaling --with jaxnets --with lax --report docs/benchmarks/scaling.jsonl
+	$(BIN)/python -m benchmarks.models --report docs/benchmarks/models.jsonl
+	$(BIN)/python -m benchmarks.checkpoints --report docs/benchmarks/checkpoints.jsonl
+	$(BIN)/python -m benchmarks.page
 
 pages: $(READY)  ## the converted models that the documentation shows
 	$(BIN)/python -m examples.port

@@ -62,7 +62,7 @@ class Side:
     """A side's process; a context."""
 
     def __init__(self, *arguments: str) -> None:
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
         environment = os.environ | {
             "OMP_WAIT_POLICY": "PASSIVE",
             "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu"),
@@ -98,7 +98,8 @@ class Side:
 
     def _ask(self, question: str | None) -> dict[str, Any]:
         process = self._process
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             process.stdin.write(json.dumps(question) + "\n")
             process.stdin.flush()

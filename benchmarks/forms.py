@@ -5,6 +5,7 @@ What the tables of `jaxnets.lowering.conv_forms` choose, marked with *, should b
 
 import time
 from fnmatch import fnmatch
+from functools import partial
 from typing import Annotated, Any
 
 import jax
@@ -74,8 +75,7 @@ def main(
         for operation, (forms, arrays) in tables.items():
             chosen = choose(forms, problem).name
             found = [
-                f"{form.name}{'*' * (form.name == chosen)} "
-                f"{best(lambda a, b, form=form: form.compute(problem, a, b), *arrays):.1f}"
+                f"{form.name}{'*' * (form.name == chosen)} {best(partial(form.compute, problem), *arrays):.1f}"
                 for form in forms
                 if form.can(problem)
             ]

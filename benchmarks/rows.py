@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ROWS", "SCALING", "Ints", "Row", "inputs", "values"]
+__all__ = ["ROWS", "SCALING", "Ints", "Row", "cotangent", "inputs", "values"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ def inputs(row: Row) -> list[np.ndarray]:
     ]
 
 
+def cotangent(shape: tuple[int, ...]) -> np.ndarray:
+    """What the gradients are those of: the product of the output with this, the same in every process."""
+    return np.asarray(np.random.default_rng(2).standard_normal(shape, np.float32))
+
+
 def values(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
     """Parameters and buffers of these names and shapes, the same in every process."""
     random = np.random.default_rng(1)
@@ -71,6 +76,10 @@ def _row(name: str, make: Callable[[Any], Any], *shapes: tuple[int, ...] | Ints,
 
 def _recurrent(name: str, make: Callable[[Any], Any], *shapes: tuple[int, ...]) -> Row:
     return Row(name, make, shapes, lambda layer, *inputs: layer(*inputs)[0])
+
+
+def _sdpa(nn: Any) -> Any:
+    return nn.functional.scaled_dot_product_attention
 
 
 def _attend(layer: Any, *inputs: Any) -> Any:
@@ -116,17 +125,19 @@ ROWS = (
     _row("softmax, 8x12x197x197", lambda nn: nn.Softmax(-1), (8, 12, 197, 197)),
     _row("cross entropy, 4096 x 1000", lambda nn: nn.CrossEntropyLoss(), (4096, 1000), Ints((4096,), 1000)),
     _row("embedding 10000 x 256, 32x128", lambda nn: nn.Embedding(10000, 256), Ints((32, 128), 10000)),
+    _row("attention, 8 x 8 heads, 256 x 64", _sdpa, *[(8, 8, 256, 64)] * 3),
     _row(
-        "attention, 8 x 8 heads, 256 x 64",
-        lambda nn: nn.functional.scaled_dot_product_attention,
-        *[(8, 8, 256, 64)] * 3,
+        "multi-head attention 512, 8 heads, 8x256",
+        lambda nn: nn.MultiheadAttention(512, 8, batch_first=True), (8, 256, 512), call=_attend,
     ),
-    _row("multi-head attention 512, 8 heads, 8x256", lambda nn: nn.MultiheadAttention(512, 8, batch_first=True), (8, 256, 512), call=_attend),
     _row("upsample bilinear x2, 64 ch, 28x28", lambda nn: nn.Upsample(None, 2, "bilinear"), (8, 64, 28, 28)),
     _row("upsample nearest x2, 64 ch, 28x28", lambda nn: nn.Upsample(None, 2), (8, 64, 28, 28)),
     _recurrent("LSTM T128 B32 I128 H256", lambda nn: nn.LSTM(128, 256), (128, 32, 128)),
     _recurrent("LSTM T512 B64 I64 H64", lambda nn: nn.LSTM(64, 64), (512, 64, 64)),
-    _recurrent("LSTM 2 layers, both ways, T64 B16 I64 H128", lambda nn: nn.LSTM(64, 128, 2, bidirectional=True), (64, 16, 64)),
+    _recurrent(
+        "LSTM 2 layers, both ways, T64 B16 I64 H128",
+        lambda nn: nn.LSTM(64, 128, 2, bidirectional=True), (64, 16, 64),
+    ),
     _recurrent("GRU T128 B32 I128 H256", lambda nn: nn.GRU(128, 256), (128, 32, 128)),
     _recurrent("RNN T128 B32 I128 H256", lambda nn: nn.RNN(128, 256), (128, 32, 128)),
 )  # fmt: skip
@@ -137,8 +148,5 @@ SCALING = (
     *(_conv(f"conv 1x1, {c} ch, 28x28", (c, c), 28, 1) for c in (32, 128, 512)),
     *(_up(f"transposed k4 s2, {c} ch, 16x16", (c, c), 16, 4, 1) for c in (16, 64, 256)),
     *(_recurrent(f"LSTM T{t} B32 I64 H64", lambda nn: nn.LSTM(64, 64), (t, 32, 64)) for t in (16, 64, 256, 1024)),
-    *(
-        _row(f"attention, 2 x 8 heads, {t} x 64", lambda nn: nn.functional.scaled_dot_product_attention, *[(2, 8, t, 64)] * 3)
-        for t in (64, 256, 1024)
-    ),
+    *(_row(f"attention, 2 x 8 heads, {t} x 64", _sdpa, *[(2, 8, t, 64)] * 3) for t in (64, 256, 1024)),
 )  # fmt: skip

@@ -11,7 +11,7 @@ from jax import lax
 
 import jaxnets
 from benchmarks.frameworks.jaxnets import layer as jaxnets_layer
-from benchmarks.frameworks.jit import NoSuchLayer, Pure
+from benchmarks.frameworks.jit import NoSuchLayerError, Pure
 from benchmarks.rows import Row, inputs
 
 __all__ = ["pure"]
@@ -79,7 +79,7 @@ def _multi_head(m: Any, p: dict[str, Any]) -> Made:
 def _recurrent(cell: Any, states: int) -> Callable[[Any, dict[str, Any]], Made]:
     def make(m: Any, p: dict[str, Any]) -> Made:
         if m.num_layers > 1 or m.bidirectional:
-            raise NoSuchLayer("a cell is one layer and one direction")
+            raise NoSuchLayerError("a cell is one layer and one direction")
         values = {"weight_ih": p["weight_ih_l0"], "weight_hh": p["weight_hh_l0"]}
         if states == 2:
             values["bias"] = p["bias_ih_l0"] + p["bias_hh_l0"]
@@ -121,7 +121,7 @@ def pure(row: Row, train: bool) -> Pure:
     theirs = jaxnets_layer(row)
     kind = type(theirs).__name__
     if kind not in LAYERS:
-        raise NoSuchLayer(kind)
+        raise NoSuchLayerError(kind)
     layer, values = LAYERS[kind](theirs, jaxnets.state_dict(theirs))
     for name, value in values.items():
         if _attribute(layer, name).shape != value.shape:

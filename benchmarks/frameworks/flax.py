@@ -10,7 +10,7 @@ from flax import nnx
 
 import jaxnets
 from benchmarks.frameworks.jaxnets import layer as jaxnets_layer
-from benchmarks.frameworks.jit import NoSuchLayer, Pure, axis_first, axis_last, same
+from benchmarks.frameworks.jit import NoSuchLayerError, Pure, axis_first, axis_last, same
 from benchmarks.rows import Row, inputs
 
 __all__ = ["pure"]
@@ -40,7 +40,7 @@ def _conv(m: Any, p: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 def _conv_transpose(m: Any, p: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     if m.groups > 1:
-        raise NoSuchLayer("nnx.ConvTranspose has no groups")
+        raise NoSuchLayerError("nnx.ConvTranspose has no groups")
     padding = [(k - 1 - n, k - 1 - n) for k, n in zip(m.kernel_size, m.padding, strict=True)]
     layer = nnx.ConvTranspose(
         m.in_channels, m.out_channels, m.kernel_size, m.stride, padding=padding, use_bias=False, rngs=RNGS
@@ -99,7 +99,7 @@ def _multi_head(m: Any, p: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 def _lstm(m: Any, p: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     if m.num_layers > 1 or m.bidirectional:
-        raise NoSuchLayer("nnx.RNN has one layer and one direction")
+        raise NoSuchLayerError("nnx.RNN has one layer and one direction")
     cell = nnx.OptimizedLSTMCell(m.input_size, m.hidden_size, rngs=RNGS)
     values = {"cell.dense_i.kernel": p["weight_ih_l0"].T, "cell.dense_h.kernel": p["weight_hh_l0"].T}
     return nnx.RNN(cell, time_major=True, rngs=RNGS), values | {"cell.dense_h.bias": p["bias_ih_l0"] + p["bias_hh_l0"]}
@@ -143,13 +143,13 @@ def pure(row: Row, train: bool) -> Pure:
     theirs = jaxnets_layer(row)
     kind = type(theirs).__name__
     if kind not in LAYERS:
-        raise NoSuchLayer(kind)
+        raise NoSuchLayerError(kind)
     layer, values = LAYERS[kind](theirs, jaxnets.state_dict(theirs))
     last = kind in CHANNELS_LAST
     given = [axis_last(x) for x in inputs(row)] if last else inputs(row)
-    to_torch = axis_first if last else same
+    layouts = (axis_first, axis_last) if last else (same, same)
     if not isinstance(layer, nnx.Module):
-        return Pure(lambda _, x: layer(x), (), given, to_torch)
+        return Pure(lambda _, x: layer(x), (), given, *layouts)
     if kind == "BatchNorm2d":
         layer.set_attributes(use_running_average=not train)
     graph, parameters, rest = nnx.split(layer, nnx.Param, ...)
@@ -165,6 +165,6 @@ def pure(row: Row, train: bool) -> Pure:
         raise ValueError(f"not in the layer: {sorted(values)}")
 
     def call(parameters: Any, x: jax.Array) -> Any:
-        return nnx.merge(graph, parameters, rest)(x)
+        return nnx.merge(graph, parameters, rest, copy=True)(x)
 
-    return Pure(call, parameters, given, to_torch)
+    return Pure(call, parameters, given, *layouts)

@@ -41,7 +41,7 @@ def pure(row: Row, train: bool) -> Pure:
     graph, parameters, rest = nnx.split(made, nnx.Param, ...)
 
     def call(parameters: Any, *inputs: jax.Array) -> Any:
-        return row.call(nnx.merge(graph, parameters, rest), *inputs)
+        return row.call(nnx.merge(graph, parameters, rest, copy=True), *inputs)
 
     def names(gradients: Any) -> dict[str, Any]:
         return {".".join(map(str, path)): value[...] for path, value in nnx.to_flat_state(gradients)}

@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["NoSuchLayer", "Pure", "axis_first", "axis_last", "compiled_work", "same"]
+from benchmarks.rows import cotangent
+
+__all__ = ["NoSuchLayerError", "Pure", "axis_first", "axis_last", "compiled_work", "same"]
 
 
-class NoSuchLayer(NotImplementedError):
+class NoSuchLayerError(NotImplementedError):
     """The framework has no layer for a row."""
 
 
@@ -32,12 +34,13 @@ def axis_first(array: Any) -> Any:
 
 @dataclass(frozen=True)
 class Pure:
-    """`call(parameters, *inputs)` in a framework's own layout, which `to_torch` leaves."""
+    """`call(parameters, *inputs)` in a framework's own layout; `to_torch` and `from_torch` change outputs."""
 
     call: Callable[..., Any]
     parameters: Any
     inputs: Sequence[Any]
     to_torch: Callable[[Any], Any] = same
+    from_torch: Callable[[Any], Any] = same
     names: Callable[[Any], dict[str, Any]] = lambda parameters: {}
     """The parameters, or their gradients, by torch's names, where they have torch's layout."""
 
@@ -48,20 +51,21 @@ def compiled_work(pure: Pure, train: bool) -> tuple[Callable[[], Any], dict[str,
     given = [jnp.asarray(x) for x in pure.inputs]
     floating = [i for i, x in enumerate(given) if jnp.issubdtype(x.dtype, jnp.floating)]
 
-    def loss(parameters: Any, wanted: Sequence[Any], inputs: Sequence[Any]) -> Any:
-        merged = list(inputs)
-        for i, x in zip(floating, wanted, strict=True):
-            merged[i] = x
-        output = pure.call(parameters, *merged)
-        return jnp.square(output).mean(), output
-
-    def step(parameters: Any, inputs: Sequence[Any]) -> Any:
-        wanted = [inputs[i] for i in floating]
-        gradients, output = jax.grad(loss, (0, 1), has_aux=True)(parameters, wanted, inputs)
-        return output, gradients
-
     def forward(parameters: Any, inputs: Sequence[Any]) -> Any:
         return pure.call(parameters, *inputs), ((), ())
+
+    shape = jax.eval_shape(forward, parameters, given)[0].shape
+    along = jnp.asarray(pure.from_torch(cotangent(pure.to_torch(np.empty(shape, np.float32)).shape)))
+
+    def step(parameters: Any, inputs: Sequence[Any]) -> Any:
+        def call(parameters: Any, wanted: Sequence[Any]) -> Any:
+            merged = list(inputs)
+            for i, x in zip(floating, wanted, strict=True):
+                merged[i] = x
+            return pure.call(parameters, *merged)
+
+        output, pull = jax.vjp(call, parameters, [inputs[i] for i in floating])
+        return output, pull(along)
 
     began = time.perf_counter()
     compiled = jax.jit(step if train else forward).lower(parameters, given).compile()

@@ -10,7 +10,7 @@ from jax import lax
 
 import jaxnets
 from benchmarks.frameworks.jaxnets import layer as jaxnets_layer
-from benchmarks.frameworks.jit import NoSuchLayer, Pure
+from benchmarks.frameworks.jit import NoSuchLayerError, Pure
 from benchmarks.rows import Row, inputs
 
 __all__ = ["pure"]
@@ -189,5 +189,5 @@ def pure(row: Row, train: bool) -> Pure:
     if kind == "BatchNorm2d":
         return Pure(_batch_norm(layer, train), parameters, inputs(row))
     if kind not in CALLS:
-        raise NoSuchLayer(kind)
+        raise NoSuchLayerError(kind)
     return Pure(CALLS[kind](layer), parameters, inputs(row), names=lambda gradients: gradients)

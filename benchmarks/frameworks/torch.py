@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.rows import Row, inputs, values
+from benchmarks.rows import Row, cotangent, inputs, values
 
 __all__ = ["prepared"]
 
@@ -30,10 +30,13 @@ def prepared(row: Row, train: bool, compiled: bool) -> tuple[Callable[[], Any], 
     if compiled:
         forward = torch.compile(forward)
 
+    with torch.no_grad():
+        along = torch.from_numpy(cotangent(tuple(row.call(layer, *arguments).shape)))
+
     def work() -> list[torch.Tensor]:
         with torch.set_grad_enabled(train):
             output = forward(*arguments)
-            return [output, *torch.autograd.grad(output.square().mean(), list(leaves.values()))] if train else [output]
+            return [output, *torch.autograd.grad(output, list(leaves.values()), along)] if train else [output]
 
     results = dict(zip(["output", *leaves], work(), strict=False))
     return work, {name: value.detach().numpy() for name, value in results.items()}

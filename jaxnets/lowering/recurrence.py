@@ -62,29 +62,38 @@ def recurrence(
     def on_cpu(input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None) -> Any:
         return _joined(update, reverse, input, state, weights, lengths)
 
-    def hoisted(input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None) -> Any:
-        return _hoisted(update, reverse, input, state, weights, lengths)
+    def apart(input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None, hoist: bool) -> Any:
+        return _apart(update, reverse, hoist, input, state, weights, lengths)
 
-    is_half = input.dtype.itemsize < 4
-    if not adds or weights.hr is not None or input.shape[-1] > weights.hh.shape[-1] or is_half:
+    hoisted, in_turn = partial(apart, hoist=True), partial(apart, hoist=False)
+    if input.shape[-1] > weights.hh.shape[-1]:  # much of the work, and one large product is the fastest
         return hoisted(*arguments)
+    if not adds or weights.hr is not None or input.dtype.itemsize < 4:
+        return lax.platform_dependent(*arguments, cpu=in_turn, default=hoisted)
     return lax.platform_dependent(*arguments, cpu=on_cpu, default=hoisted)
 
 
-def _hoisted(
-    update: Update, reverse: bool, input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None
+def _apart(
+    update: Update,
+    reverse: bool,
+    hoist: bool,
+    input: jax.Array,
+    state: State,
+    weights: Weights,
+    lengths: jax.Array | None,
 ) -> tuple[jax.Array, State]:
-    """No step waits for the product of the inputs: it is one large product, outside of the scan."""
-    gates = affine(input, weights.ih, weights.bias_ih)
+    """Two products, that of the inputs in each step, or hoisted: one large product before the first step."""
+    inputs = affine(input, weights.ih, weights.bias_ih) if hoist else input
 
     # Each step adds to the gradients of what it uses: in half precision they would lose what the steps add.
     weights = jax.tree.map(wide, weights)
 
     def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
-        gates, time = x
+        input, time = x
+        gates = input if hoist else affine(input, weights.ih, weights.bias_ih)
         return _resting(step(update, gates, state, weights), state, time, lengths)
 
-    state, outputs = lax.scan(body, state, (gates, _times(gates, lengths)), reverse=reverse)
+    state, outputs = lax.scan(body, state, (inputs, _times(input, lengths)), reverse=reverse)
     return outputs, state
 
 
@@ -115,7 +124,7 @@ def _joined_with_steps(
         return new, (output, total, state)
 
     last, (outputs, *steps) = lax.scan(body, state, (input, _times(input, lengths)), reverse=reverse)
-    return outputs, last, tuple(steps)  # type: ignore[return-value]
+    return outputs, last, tuple(steps)
 
 
 @_joined.defjvp

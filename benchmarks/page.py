@@ -1,0 +1,143 @@
+"""The page of the benchmarks, from their results: `python -m benchmarks.page`, the end of `make bench`.
+
+Reads the JSON lines that `benchmarks.layers`, `benchmarks.models` and `benchmarks.checkpoints` leave in the folder of
+results, writes the tables and the pictures, and adds a line to the history.
+"""
+
+import datetime
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+from benchmarks.layers import PASSES, summary
+
+DOCS = Path(__file__).parents[1] / "docs"
+RESULTS = DOCS / "benchmarks"
+SHOWN = ("jaxnets", "torch compiled", "flax", "equinox", "lax", "torchax")
+
+TEXT = """# Speed
+
+`make bench` measures and writes this page. Each framework runs in a process of its own, and they take turns; a time is
+the median of the turns, a ratio the median of the turns' ratios. What is timed has been compared with torch's numbers:
+outputs, and gradients where layouts agree. Everything in JAX is jitted; "train" is a forward pass and the gradients of
+parameters and inputs, of models a whole step with SGD and momentum. Flax has channels last, as its layers want them.
+
+{machine}
+
+"""
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    path = RESULTS / name
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def table(rows: list[dict[str, Any]], pass_: str, memory: bool = False) -> str:
+    """torch's time, and everybody's in terms of it."""
+    rows = [row for row in rows if row["row"].endswith(f" | {pass_}")]
+    shown = [side for side in SHOWN if any("median" in row["sides"].get(side, {}) for row in rows)]
+    titles = [
+        "",
+        "torch (ms)",
+        *(f"{side} / torch" for side in shown),
+        "jaxnets, quartiles",
+        "compile (s)",
+        "difference",
+    ]
+    titles += ["peak MB, jaxnets / torch"] * memory
+    lines = [f"| {' | '.join(titles)} |", f"| --- |{' ---: |' * (len(titles) - 1)}"]
+    for row in rows:
+        sides = row["sides"]
+        ours = sides.get("jaxnets", {})
+        cells = [row["row"].removesuffix(f" | {pass_}"), f"{1e3 * sides['torch']['median']:.1f}"]
+        cells += [f"{sides[s]['to torch'][0]:.2f}" if "median" in sides.get(s, {}) else "" for s in shown]
+        if "median" in ours:
+            cells += [f"{ours['to torch'][1]:.2f} to {ours['to torch'][2]:.2f}", f"{ours['compile']:.1f}"]
+            cells += [f"{ours['difference']:.0e}"]
+        else:
+            cells += ["failed", "", ""]
+        if memory:
+            cells.append(f"{ours.get('bytes', 0) / 1e6:.0f} / {sides['torch']['bytes'] / 1e6:.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def means(rows: list[dict[str, Any]]) -> str:
+    """Geometric means and extremes."""
+    lines = ["| pass | ratio | geometric mean | greatest | rows |", "| --- | --- | ---: | ---: | ---: |"]
+    for pass_, label, mean, worst, count in summary(rows):
+        lines.append(f"| {pass_} | {label} | {mean:.2f} | {worst:.2f} | {count} |")
+    return "\n".join(lines) + "\n"
+
+
+def files(rows: list[dict[str, Any]]) -> str:
+    lines = ["| file | torch (ms) | jaxnets (ms) | safetensors (ms) |", "| --- | ---: | ---: | ---: |"]
+    for row in rows:
+        cells = [
+            f"{1e3 * row['sides'][side]['median']:.2f}" if side in row["sides"] else ""
+            for side in ("torch", "jaxnets", "safetensors")
+        ]
+        lines.append(f"| {row['row'].replace(' | ', ', ')} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def picture(rows: list[dict[str, Any]], path: Path) -> None:
+    """Each row's ratios to torch, on a logarithmic axis."""
+    figure, axes = plt.subplots(1, 2, figsize=(12, 0.24 * len(rows) / 2 + 1.5), sharey=True, layout="constrained")
+    for panel, pass_ in zip(axes, PASSES, strict=True):
+        chosen = [row for row in rows if row["row"].endswith(f" | {pass_}")]
+        for side, mark in (("jaxnets", "o"), ("lax", "x"), ("flax", "+"), ("torch compiled", "|"), ("torchax", "x")):
+            points = [
+                (row["sides"][side]["to torch"][0], i)
+                for i, row in enumerate(chosen)
+                if "median" in row["sides"].get(side, {})
+            ]
+            if points:
+                panel.plot(*zip(*points, strict=True), mark, label=side)
+        panel.axvline(1, color="black", linewidth=0.7)
+        panel.set(xscale="log", title=f"{pass_}: time in terms of torch's")
+        panel.set_yticks(range(len(chosen)), [row["row"].removesuffix(f" | {pass_}") for row in chosen], fontsize=7)
+        panel.grid(axis="x", alpha=0.3)
+    axes[0].invert_yaxis()
+    axes[0].legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def machine() -> str:
+    import jax
+    import torch
+
+    where = f"{platform.machine()}, {os.cpu_count()} cores, device {jax.devices()[0].device_kind}"
+    return f"{where}, torch {torch.__version__}, JAX {jax.__version__}, {datetime.date.today().isoformat()}."
+
+
+def main() -> None:
+    layers, scaling, models = read("layers.jsonl"), read("scaling.jsonl"), read("models.jsonl")
+    checkpoints = read("checkpoints.jsonl")
+    text = TEXT.format(machine=machine())
+    for title, rows, name in (("Layers", layers, "layers"), ("Models", models, "models"), ("Scaling", scaling, "")):
+        if not rows:
+            continue
+        text += f"## {title}\n\n{means(rows)}\n"
+        if name:
+            picture(rows, RESULTS / f"{name}.png")
+            text += f"![{title}: time in terms of torch's](benchmarks/{name}.png)\n\n"
+        for pass_ in PASSES:
+            text += f"### {title}, {pass_}\n\n{table(rows, pass_, memory=name == 'models')}\n"
+    if checkpoints:
+        text += (
+            f"## Files\n\nUntil names and shapes are known (open), and all numbers are read.\n\n{files(checkpoints)}\n"
+        )
+    (DOCS / "benchmarks.md").write_text(text)
+    found = {name: summary(rows) for name, rows in (("layers", layers), ("models", models), ("scaling", scaling))}
+    with (RESULTS / "history.jsonl").open("a") as file:
+        file.write(json.dumps({"machine": machine(), **found}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
