@@ -37,6 +37,7 @@ bench:  ## layers, models and files timed beside torch and other JAX libraries; 
 	$(BIN)/python -m benchmarks.layers --report docs/benchmarks/layers.jsonl
 	$(BIN)/python -m benchmarks.layers --scaling --with jaxnets --with lax --report docs/benchmarks/scaling.jsonl
 	$(BIN)/python -m benchmarks.models --report docs/benchmarks/models.jsonl
+	$(BIN)/python -m benchmarks.steps --report docs/benchmarks/steps.jsonl
 	$(BIN)/python -m benchmarks.checkpoints --report docs/benchmarks/checkpoints.jsonl
 	$(BIN)/python -m benchmarks.page
 

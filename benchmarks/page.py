@@ -31,6 +31,9 @@ parameters and inputs, of models a whole step with SGD and momentum. Flax has ch
 """
 
 
+STEPS = "Blocks of steps of the programs in `examples/`; [their page](examples.md) shows them at full length.\n"
+
+
 def read(name: str) -> list[dict[str, Any]]:
     path = RESULTS / name
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -118,7 +121,7 @@ def machine() -> str:
 
 def main() -> None:
     layers, scaling, models = read("layers.jsonl"), read("scaling.jsonl"), read("models.jsonl")
-    checkpoints = read("checkpoints.jsonl")
+    steps, checkpoints = read("steps.jsonl"), read("checkpoints.jsonl")
     text = TEXT.format(machine=machine())
     for title, rows, name in (("Layers", layers, "layers"), ("Models", models, "models"), ("Scaling", scaling, "")):
         if not rows:
@@ -129,12 +132,14 @@ def main() -> None:
             text += f"![{title}: time in terms of torch's](benchmarks/{name}.png)\n\n"
         for pass_ in PASSES:
             text += f"### {title}, {pass_}\n\n{table(rows, pass_, memory=name == 'models')}\n"
+    if steps:
+        text += f"## Training steps of the examples\n\n{STEPS}\n{means(steps)}\n{table(steps, 'train')}\n"
     if checkpoints:
         text += (
             f"## Files\n\nUntil names and shapes are known (open), and all numbers are read.\n\n{files(checkpoints)}\n"
         )
     (DOCS / "benchmarks.md").write_text(text)
-    found = {name: summary(rows) for name, rows in (("layers", layers), ("models", models), ("scaling", scaling))}
+    found = {name: summary(rows) for name, rows in (("layers", layers), ("models", models), ("steps", steps))}
     with (RESULTS / "history.jsonl").open("a") as file:
         file.write(json.dumps({"machine": machine(), **found}) + "\n")
 

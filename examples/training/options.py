@@ -80,4 +80,5 @@ def command(make: Callable[..., Experiment | Iterable[Experiment]]) -> typer.Typ
     run.__doc__ = make.__doc__
     app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
     app.command()(run)
+    app.make = make  # type: ignore[attr-defined]  # for those who want the experiment without the program
     return app
