@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxnets import functional
 from jaxnets.functional import conv as conv_functions
 from jaxnets.lowering import conv as conv_lowering
+from jaxnets.lowering import conv_forms
 from jaxnets.nn import conv as conv_layers
 from planted import FORWARD, plant
 
@@ -23,24 +24,27 @@ def transposed_kernel(patch):
 
 @plant(["conv/ConvTranspose2d*"], FORWARD)
 def unflipped_transposed_kernel(patch):
-    true = conv_lowering.transposed_kernel
+    true = conv_lowering.conv_transpose
     patch.setattr(
         conv_lowering,
-        "transposed_kernel",
-        lambda weight, groups: jnp.flip(true(weight, groups), tuple(range(2, weight.ndim))),
+        "conv_transpose",
+        lambda x, weight, *settings: true(x, jnp.flip(weight, tuple(range(2, weight.ndim))), *settings),
     )
 
 
 @plant(["conv/ConvTranspose2d*groups=2*"], FORWARD)
 def transposed_groups_mixed_up(patch):
     """The plain reshape of the kernel, which is right only without groups or with depthwise ones."""
+    true = conv_lowering.conv_transpose
 
-    def wrong(weight, groups):
+    def wrong(x, weight, *settings):
+        groups = settings[-1]
         c_in, c_out, *kernel = weight.shape
         swapped = jnp.swapaxes(weight, 0, 1).reshape(groups * c_out, c_in // groups, *kernel)
-        return jnp.flip(swapped, tuple(range(2, weight.ndim)))
+        mixed = conv_forms.transposed_kernel(jnp.flip(swapped, tuple(range(2, weight.ndim))), groups)
+        return true(x, mixed, *settings)
 
-    patch.setattr(conv_lowering, "transposed_kernel", wrong)
+    patch.setattr(conv_lowering, "conv_transpose", wrong)
 
 
 @plant(["conv/ConvTranspose2d*output_padding=(*"], FORWARD)

@@ -13,17 +13,15 @@ from planted import plant
 @plant([Case("MaxPool2d", (3, 2), inputs=(rounded(2, 3, 7, 9),))], {"input gradient"})
 def last_maximum_wins(patch):
     """The numbers are the same, the gradient goes to another element."""
-    true = pooling_lowering.argmax_pool
 
-    def wrong(x, kernel, stride, padding, dilation):
-        axes = tuple(range(x.ndim - len(kernel), x.ndim))
-        mirrored = true(jnp.flip(x, axes), kernel, stride, padding, dilation)
-        plane = 1
-        for axis in axes:
-            plane *= x.shape[axis]
-        return plane - 1 - jnp.flip(mirrored, axes)
+    def wrong(taps, x, y):
+        number = jnp.zeros(y.shape, jnp.uint8)
+        for i, tap in enumerate(taps.each()):
+            under = taps.under(x, jnp.nan, tap, y.shape[-len(tap) :])
+            number = jnp.where(under == y, jnp.uint8(i), number)
+        return number
 
-    patch.setattr(pooling_lowering, "argmax_pool", wrong)
+    patch.setattr(pooling_lowering._Taps, "of_maximum", wrong)
 
 
 @plant([Case("AvgPool2d", (3, 2, 1), inputs=(normal(2, 3, 7, 9),))], {"forward", "input gradient"})
