@@ -223,6 +223,8 @@ def multi_head_attention_forward(
 
     weigh = partial(softmax, dim=-1) if need_weights else _softmax_or_zero
     scale = 1 / math.sqrt(E // heads)
+    if need_weights and q.dtype not in HALF:
+        q, scale = q * scale, 1.0  # here as in torch: a softmax of great scores shows in which order they were rounded
     attended, applied = _attend(q, k, v, merged, is_causal, scale, weigh, dropout_p, dropout_key)
     output = linear(jnp.transpose(attended, (2, 0, 1, 3)).reshape(L, N, E), out_proj_weight, out_proj_bias)
     output = output if batched else output[:, 0]
@@ -297,14 +299,11 @@ def _attend(
 ) -> tuple[jax.Array, jax.Array]:
     """The attention itself, and its weights after dropout: of half precisions in float32.
 
-    Where nobody asks for the weights, they may be numbers in proportion to them.
+    Where nobody asks for the weights, it is something of their shape.
     """
     if scale is None:
         scale = 1 / math.sqrt(max(query.shape[-1], 1))
-    if query.dtype in HALF:
-        scores = _product(query, jnp.swapaxes(key, -1, -2)) * scale
-    else:  # in memory once, not computed again by each reader
-        scores = _product(query * scale, jnp.swapaxes(key, -1, -2))
+    scores = _product(query, jnp.swapaxes(key, -1, -2)) * scale
     if is_causal:
         causal = jnp.tri(scores.shape[-2], scores.shape[-1], dtype=bool)
         scores = jnp.where(jnp.broadcast_to(causal, scores.shape), scores, -jnp.inf)
@@ -319,9 +318,7 @@ def _attend(
             "pass dropout_key=jax.random.key(0)"
         )
     if weigh is _softmax_or_zero and not dropout_p and query.dtype not in HALF:
-        # nobody asks for the weights: it is the means that are scaled
-        weights, total = _exponentials(scores)
-        return (_product(weights.astype(value.dtype), value) / total).astype(query.dtype), weights
+        return _means(scores, value), scores  # nobody asks for the weights
     weights = dropout(weigh(scores), dropout_p, key=dropout_key)
     return _product(weights.astype(value.dtype), value).astype(query.dtype), weights
 
@@ -339,6 +336,20 @@ def _product(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 @jax.custom_jvp
+def _means(scores: jax.Array, value: jax.Array) -> jax.Array:
+    """The product of `_softmax_or_zero` with the values: the means are divided by the sums, not each of the weights."""
+    exponentials, total = _exponentials(scores)
+    return _product(exponentials, value) / total
+
+
+@_means.defjvp
+def _means_jvp(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[jax.Array, jax.Array]:
+    (scores, value), (of_scores, of_value) = primals, tangents
+    weights, of_weights = jax.jvp(_softmax_or_zero, (scores,), (of_scores,))
+    return _means(scores, value), _product(of_weights, value) + _product(weights, of_value)
+
+
+@jax.custom_jvp
 def _softmax_or_zero(x: jax.Array) -> jax.Array:
     """Softmax over the last axis; a row of nothing but -inf gives zeros, with derivatives of zero."""
     exponentials, total = _exponentials(x)
@@ -353,11 +364,12 @@ def _(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array,
 
 
 def _exponentials(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Numerators and denominator of a softmax over the last axis; of nothing but -inf they are 0 and 1."""
+    """Numerators and denominator of a softmax over the last axis; of nothing but -inf 0 and nearly 0."""
+    # maxima, since a choice by a comparison would have XLA compute all of this again for each reader
+    info = jnp.finfo(x.dtype)
     greatest = lax.stop_gradient(jnp.max(x, axis=-1, keepdims=True, initial=-jnp.inf))
-    exponentials = jnp.exp(x - jnp.where(greatest == -jnp.inf, 0, greatest))
-    total = exponentials.sum(axis=-1, keepdims=True)
-    return exponentials, jnp.where(total == 0, 1, total)
+    exponentials = jnp.exp(x - jnp.maximum(greatest, info.min))
+    return exponentials, jnp.maximum(exponentials.sum(axis=-1, keepdims=True), info.tiny)
 
 
 def _mask_for(name: str, mask: jax.Array, dtype: Any, scores: tuple[int, ...]) -> jax.Array:
