@@ -88,7 +88,7 @@ def by_jaxnets(name: str, train: bool) -> Prepared:
 
     def step(parameters: Any, rest: Any, moments: Any, x: Any) -> Any:
         def loss(parameters: Any) -> Any:
-            model = nnx.merge(graph, parameters, rest)
+            model = nnx.merge(graph, parameters, rest, copy=True)
             output = _first(model(x))
             return jnp.square(output).mean(), (output, nnx.split(model, nnx.Param, ...)[2])
 
