@@ -83,8 +83,7 @@ def scaled_dot_product_attention(
         if is_causal:
             raise ValueError("attn_mask: expected None beside is_causal=True, got a mask; pass one of them")
         attn_mask = _mask_for("attn_mask", attn_mask, query.dtype, scores)
-    output, _ = _attend(query, key, value, attn_mask, is_causal, scale, _softmax_or_zero, dropout_p, dropout_key)
-    return output
+    return _attend(query, key, value, attn_mask, is_causal, scale, False, dropout_p, dropout_key)[0]
 
 
 def multi_head_attention_forward(
@@ -221,14 +220,13 @@ def multi_head_attention_forward(
         raise ValueError(f"static_v: expected as many values as keys, {k.shape[2]}, got {v.shape[2]}")
     merged = _merged(masks, added, k.shape[2])
 
-    weigh = partial(softmax, dim=-1) if need_weights else _softmax_or_zero
     scale = 1 / math.sqrt(E // heads)
     if need_weights and q.dtype not in HALF:
         q, scale = q * scale, 1.0  # here as in torch: a softmax of great scores shows in which order they were rounded
-    attended, applied = _attend(q, k, v, merged, is_causal, scale, weigh, dropout_p, dropout_key)
+    attended, applied = _attend(q, k, v, merged, is_causal, scale, need_weights, dropout_p, dropout_key)
     output = linear(jnp.transpose(attended, (2, 0, 1, 3)).reshape(L, N, E), out_proj_weight, out_proj_bias)
     output = output if batched else output[:, 0]
-    if not need_weights:
+    if applied is None:
         return output, None
     applied = applied.mean(axis=1) if check.truth("average_attn_weights", average_attn_weights) else applied
     return output, (applied if batched else applied[0]).astype(query.dtype)
@@ -293,14 +291,11 @@ def _attend(
     mask: jax.Array | None,
     is_causal: bool,
     scale: float | None,
-    weigh: Callable[[jax.Array], jax.Array],
+    need_weights: bool,
     dropout_p: float,
     dropout_key: jax.Array | None,
-) -> tuple[jax.Array, jax.Array]:
-    """The attention itself, and its weights after dropout: of half precisions in float32.
-
-    Where nobody asks for the weights, it is something of their shape.
-    """
+) -> tuple[jax.Array, jax.Array | None]:
+    """The attention itself, and its weights after dropout if they are asked for: of half precisions in float32."""
     if scale is None:
         scale = 1 / math.sqrt(max(query.shape[-1], 1))
     scores = _product(query, jnp.swapaxes(key, -1, -2)) * scale
@@ -317,10 +312,14 @@ def _attend(
             f"dropout_key: expected a jax random key with dropout_p={dropout_p}, got None; "
             "pass dropout_key=jax.random.key(0)"
         )
-    if weigh is _softmax_or_zero and not dropout_p and query.dtype not in HALF:
-        return _means(scores, value), scores  # nobody asks for the weights
-    weights = dropout(weigh(scores), dropout_p, key=dropout_key)
-    return _product(weights.astype(value.dtype), value).astype(query.dtype), weights
+    if need_weights:
+        weights = dropout(softmax(scores, dim=-1), dropout_p, key=dropout_key)
+    elif dropout_p or query.dtype in HALF:
+        weights = dropout(_softmax_or_zero(scores), dropout_p, key=dropout_key)
+    else:
+        return _means(scores, value), None
+    output = _product(weights.astype(value.dtype), value).astype(query.dtype)
+    return output, weights if need_weights else None
 
 
 def _product(a: jax.Array, b: jax.Array) -> jax.Array:

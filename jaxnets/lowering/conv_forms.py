@@ -8,7 +8,7 @@ XLA fuses to one loop, and each group by itself.
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from jaxnets.lowering.choice import Form, choose
 from jaxnets.lowering.interleave import interleaved
 from jaxnets.lowering.precision import wide
 from jaxnets.lowering.sums import sums_of_last_axis
+from jaxnets.lowering.windows import padded, under
 
 Ints = Sequence[int]
 Pair = tuple[int, int]
@@ -80,11 +81,9 @@ class Problem:
     def is_strided(self) -> bool:
         return any(s > 1 for s in self.stride)
 
-    def group(self) -> "Problem":
+    def group(self) -> Self:
         """One group of it, by itself."""
-        return Problem(
-            self.batch, (self.fan_in, self.fan_out), 1, self.size, self.kernel, self.stride, self.padding, self.dilation
-        )
+        return replace(self, channels=(self.fan_in, self.fan_out), groups=1)
 
 
 def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
@@ -201,15 +200,15 @@ def sums(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
 
 def sums_in_turn(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
     """The same where the kernel is large: one row of it after the other, so that the program stays small."""
-    padded, kernels = _padded(p, wide(x)), _kernels(p, weight)
+    planes, kernels = _padded(p, wide(x)), _kernels(p, weight)
     extent = (p.out[0] - 1) * p.stride[0] + 1
 
     def add(total: jax.Array, tap: jax.Array) -> tuple[jax.Array, None]:
-        part = lax.dynamic_slice_in_dim(padded, tap * p.dilation[0], extent, 2)
+        part = lax.dynamic_slice_in_dim(planes, tap * p.dilation[0], extent, 2)
         kernel = lax.dynamic_slice_in_dim(kernels, tap, 1, 4)
         return total + _sums(p, part, kernel), None
 
-    empty = jnp.zeros((len(x), p.channels[1], *p.out), padded.dtype)
+    empty = jnp.zeros((len(x), p.channels[1], *p.out), planes.dtype)
     return lax.scan(add, empty, jnp.arange(p.kernel[0]))[0].astype(x.dtype)
 
 
@@ -261,14 +260,11 @@ def _in_runs(values: list[Any], length: int) -> list[list[Any]]:
 
 
 def _padded(p: Problem, x: jax.Array) -> jax.Array:
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *((*pair, 0) for pair in p.padding)])
+    return padded(x, p.padding, jnp.zeros((), x.dtype))
 
 
 def _under(p: Problem, padded: jax.Array, tap: Ints) -> jax.Array:
-    """What of the padded input lies under one tap of the kernel."""
-    first = [t * d for t, d in zip(tap, p.dilation, strict=True)]
-    last = [f + (n - 1) * s + 1 for f, n, s in zip(first, p.out, p.stride, strict=True)]
-    return lax.slice(padded, (0, 0, *first), (*padded.shape[:2], *last), (1, 1, *p.stride))
+    return under(padded, tap, p.out, p.stride, p.dilation)
 
 
 # -- a product of matrices for each tap -------------------------------------------------------------------------------
@@ -312,7 +308,9 @@ def split_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def flipped(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
-    """Without a stride: the convolution of `y` with the flipped kernel."""
+    """The convolution of `y`, zeros between where there is a stride, with the flipped kernel."""
+    if p.is_strided:
+        y = lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), (0, 0, 0), *((0, 0, s - 1) for s in p.stride)])
     reach = [d * (k - 1) for d, k in zip(p.dilation, p.kernel, strict=True)]
     # behind, what the convolution did not reach
     pairs = [(r - low, n + low - o) for r, (low, _), n, o in zip(reach, p.padding, p.size, y.shape[2:], strict=True)]
@@ -345,14 +343,6 @@ def phases(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
         ones = (1,) * len(phase)
         found.append(output(Problem.of(y.shape, part.shape, ones, pairs, ones, p.groups), y, part))
     return interleaved(found, p.stride, p.size)
-
-
-def spread(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
-    """With a stride: `y` with zeros between, and then as without."""
-    y = lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), (0, 0, 0), *((0, 0, s - 1) for s in p.stride)])
-    ones = (1,) * len(p.kernel)
-    plain = Problem(p.batch, p.channels, p.groups, p.size, p.kernel, ones, p.padding, p.dilation)
-    return flipped(plain, y, weight)
 
 
 def transposed_kernel(weight: jax.Array, groups: int) -> jax.Array:
@@ -393,15 +383,16 @@ OUTPUT = (
 
 OF_INPUT = (
     Form("product", product_of_input, can=lambda p: p.is_pointwise),
-    Form("flipped", flipped, can=lambda p: not p.is_strided, pays=lambda p: p.groups > 1),
-    Form("split", split_of_input, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.fan_in > 4),
+    Form(
+        "split", split_of_input, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.is_strided and p.fan_in > 4
+    ),
     Form(
         "phases",
         phases,
         can=lambda p: set(p.dilation) == {1} and math.prod(p.stride) <= MAX_TAPS,
         pays=lambda p: p.is_strided and (p.groups > 1 or all(k <= s for k, s in zip(p.kernel, p.stride, strict=True))),
     ),
-    Form("spread", spread, pays=lambda p: p.groups > 1),
+    Form("flipped", flipped, pays=lambda p: p.groups > 1),
     Form("direct", direct_of_input),
 )
 

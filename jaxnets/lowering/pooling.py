@@ -18,6 +18,7 @@ from jax import lax
 from jaxnets.lowering.alone import alone
 from jaxnets.lowering.derivative import with_derivative_of
 from jaxnets.lowering.interleave import interleaved
+from jaxnets.lowering.windows import padded, under
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -120,14 +121,7 @@ class _Taps:
 
     def under(self, x: jax.Array, fill: float, tap: Ints, windows: Ints) -> jax.Array:
         """What lies under a tap of each window; padding is `fill`."""
-        none = ((0, 0, 0),) * (x.ndim - len(tap))
-        padded = lax.pad(x, jnp.asarray(fill, x.dtype), (*none, *((*pair, 0) for pair in self.padding)))
-        first = [t * d for t, d in zip(tap, self.dilation, strict=True)]
-        last = [f + (n - 1) * s + 1 for f, n, s in zip(first, windows, self.stride, strict=True)]
-        leading = padded.shape[: -len(tap)]
-        return lax.slice(
-            padded, (*(0,) * len(leading), *first), (*leading, *last), (*(1,) * len(leading), *self.stride)
-        )
+        return under(padded(x, self.padding, jnp.asarray(fill, x.dtype)), tap, windows, self.stride, self.dilation)
 
     def of_maximum(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """Which tap each window's maximum `y` is under: the first of equals, the last NaN."""

@@ -57,20 +57,13 @@ def recurrence(
     # A scan's state keeps its type: where it lies on a mesh is settled by the first step, so also before it.
     settled = jnp.zeros_like(affine(input[0], weights.ih, weights.bias_ih))
     state = tuple(h + settled[:, : h.shape[-1]] for h in state)
-    arguments = (input, state, weights, lengths)
-
-    def on_cpu(input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None) -> Any:
-        return _joined(update, reverse, input, state, weights, lengths)
-
-    def apart(input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None, hoist: bool) -> Any:
-        return _apart(update, reverse, hoist, input, state, weights, lengths)
-
-    hoisted, in_turn = partial(apart, hoist=True), partial(apart, hoist=False)
-    if input.shape[-1] > weights.hh.shape[-1]:  # much of the work, and one large product is the fastest
-        return hoisted(*arguments)
-    if not adds or weights.hr is not None or input.dtype.itemsize < 4:
-        return lax.platform_dependent(*arguments, cpu=in_turn, default=hoisted)
-    return lax.platform_dependent(*arguments, cpu=on_cpu, default=hoisted)
+    hoisted, in_turn = (partial(_apart, update, reverse, hoist) for hoist in (True, False))
+    joined = partial(_joined, update, reverse)
+    can_join = adds and weights.hr is None and input.dtype.itemsize >= 4
+    # much of the work is the inputs' product, and one large one is the fastest, or it is not
+    is_wide = input.shape[-1] > weights.hh.shape[-1]
+    on_cpu = hoisted if is_wide else joined if can_join else in_turn
+    return lax.platform_dependent(input, state, weights, lengths, cpu=on_cpu, default=hoisted)
 
 
 def _apart(
