@@ -4,25 +4,26 @@ A ResNet-50's and a ViT-B/16's state, in torch's own format and as safetensors. 
 known, "read" until every number has been read once; files are in the page cache. Each reader is a process of its own.
 """
 
-import json
 import sys
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
+import numpy as np
 import typer
 
-from benchmarks.clock import Side, interleaved, serve
-from benchmarks.layers import line
+from benchmarks.clock import serve
+from benchmarks.compare import Only, Report, Seconds, With, run
 
 MODELS = ("resnet50", "vit_b_16")
 READERS = ("torch", "jaxnets", "safetensors")
+HOW = ("open", "read")
+TOLERANCE = 1e-3
+"""Of the sum of all numbers, most of which cancel, in each reader's own float32."""
 
 
-def side(reader: str, folder: str) -> None:
+def side(reader: str, folder: str, results: str) -> None:
     """Serves `MODEL.EXTENSION | open` and `MODEL.EXTENSION | read`."""
-    import numpy as np
 
     def load(path: Path) -> dict[str, Any]:
         if reader == "jaxnets":
@@ -41,7 +42,7 @@ def side(reader: str, folder: str) -> None:
 
         return torch.load(path, mmap=True, weights_only=True)
 
-    def prepare(task: str) -> tuple[Any, dict[str, Any]]:
+    def prepare(task: str) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         name, _, how = task.partition(" | ")
         path = Path(folder) / name
         if reader == "safetensors" and path.suffix != ".safetensors":
@@ -51,44 +52,31 @@ def side(reader: str, folder: str) -> None:
             state = load(path)
             return sum(float(np.asarray(value).sum()) for value in state.values()) if how == "read" else len(state)
 
-        return work, {"sum": work()}
+        return work, {}, {"found": np.asarray(work())}
 
-    serve(prepare)
+    serve(prepare, Path(results))
 
 
-def main(report: Annotated[Path | None, typer.Option(help="JSON lines file of the results.")] = None) -> None:
+def main(only: Only = None, report: Report = None, seconds: Seconds = 1.0, with_: With = None) -> None:
     """Times the opening and the reading of files."""
     import torch
 
     import jaxnets
     from examples import vision
 
-    rows = []
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as folder:
         for model in MODELS:
             state = {name: value.detach() for name, value in vision.prepared(model).state_dict().items()}
             torch.save(state, Path(folder) / f"{model}.pt")
             jaxnets.save({k: v.numpy() for k, v in state.items()}, Path(folder) / f"{model}.safetensors")
-        sides = {r: stack.enter_context(Side("benchmarks.checkpoints", "--side", r, folder)) for r in READERS}
-        for model in MODELS:
-            for task in (f"{model}{end} | {how}" for end in (".pt", ".safetensors") for how in ("open", "read")):
-                ready = {r: s for r, s in sides.items() if r != "safetensors" or ".safetensors" in task}
-                for reader in ready.values():
-                    reader.prepare(task)
-                times = interleaved(ready, 1.0)
-                row: dict[str, Any] = {"row": task, "sides": {}}
-                for reader_name, timing in times.items():
-                    own = timing.median / times["torch"].median
-                    row["sides"][reader_name] = {"median": timing.median, "to torch": (own, own, own)}
-                rows.append(row)
-                print(line(row), flush=True)
-    if report:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        tasks = [f"{model}{end} | {how}" for model in MODELS for end in (".pt", ".safetensors") for how in HOW]
+        options = {"only": only, "report": report, "seconds": seconds, "with_": with_}
+        run(tasks, ("benchmarks.checkpoints", "--side", folder), READERS, **options, tolerance=TOLERANCE)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--side"]:
-        side(*sys.argv[2:])
+        folder, reader, results = sys.argv[2:]
+        side(reader, folder, results)
     else:
         typer.run(main)

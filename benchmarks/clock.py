@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 __all__ = ["Side", "SideError", "Timing", "geometric_mean", "interleaved", "ratio", "serve"]
 
 Work = Callable[[], Any]
@@ -26,11 +28,13 @@ class SideError(RuntimeError):
     """A side could not do what was asked."""
 
 
-def serve(prepare: Callable[[str], tuple[Work, dict[str, Any]]]) -> None:
-    """What a side's program ends with: `prepare` makes a piece of work, and facts about it, of its name."""
+def serve(prepare: Callable[[str], tuple[Work, dict[str, Any], dict[str, Any]]], results: Path) -> None:
+    """What a side's program ends with.
+
+    `prepare` makes of a name the work, facts about it, and what it computes, arrays by name, which `results` will hold.
+    """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else prints
-    empty = resident("VmRSS")
     work: Work | None = None
     for line in sys.stdin:
         name = json.loads(line)
@@ -38,7 +42,8 @@ def serve(prepare: Callable[[str], tuple[Work, dict[str, Any]]]) -> None:
         if name is not None:
             work = None
             try:
-                work, answer = prepare(name)
+                work, answer, arrays = prepare(name)
+                np.savez(results, **arrays)
             except Exception as error:
                 answer = {"error": f"{type(error).__name__}: {error}"[:300]}
             Path("/proc/self/clear_refs").write_text("5")  # the greatest size begins anew
@@ -46,16 +51,16 @@ def serve(prepare: Callable[[str], tuple[Work, dict[str, Any]]]) -> None:
             assert work is not None
             began = time.perf_counter()
             work()
-            answer = {"seconds": time.perf_counter() - began, "bytes": resident("VmHWM") - empty}
+            answer = {"seconds": time.perf_counter() - began, "bytes": peak()}
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def resident(which: str) -> int:
-    """Bytes of this process that are in memory, now (`VmRSS`) or at most (`VmHWM`)."""
+def peak() -> int:
+    """The most bytes of this process that were in memory at once."""
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(which):
+        if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024
-    raise KeyError(which)
+    raise KeyError("VmHWM")
 
 
 class Side:
@@ -92,7 +97,7 @@ class Side:
         return facts
 
     def work(self) -> tuple[float, int]:
-        """Seconds that the work took, done once, and the most bytes in use since it was prepared."""
+        """Seconds that the work took, done once, and the most bytes in memory since it was prepared."""
         answer = self._ask(None)
         return answer["seconds"], answer["bytes"]
 
@@ -116,7 +121,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of each turn, and the most bytes that were in use above those of an empty process."""
+    """Seconds of each turn, and the most bytes that the process had in memory meanwhile, its frameworks included."""
 
     turns: tuple[float, ...]
     bytes: int = 0

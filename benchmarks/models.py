@@ -5,23 +5,19 @@ of its own and they take turns; outputs and updated weights are compared before 
 `pip install torchax` for its column.
 """
 
-import json
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import typer
 
-from benchmarks.clock import Side, SideError, serve
-from benchmarks.layers import line, measured, printed
+from benchmarks.clock import SideError, serve
+from benchmarks.compare import PASSES, Only, Report, Seconds, With, run
 from benchmarks.nets import NETS, torch_model
 
 MODELS = (
@@ -30,7 +26,6 @@ MODELS = (
     *("regnet_y_400mf", "convnext_tiny", "vit_b_16", "swin_t"),
     *NETS,
 )
-SIDES = ("torch", "jaxnets", "torch compiled", "torchax")
 RATE, MOMENTUM = 1e-3, 0.9
 TOLERANCE = 1e-3
 """Of outputs, and of weights after a step, in float32: deep networks in training double rounding layer by layer."""
@@ -128,8 +123,8 @@ def by_torchax(name: str, train: bool) -> Prepared:
 
 PREPARE: dict[str, Callable[[str, bool], Prepared]] = {
     "torch": lambda name, train: by_torch(name, train, compiled=False),
-    "torch compiled": lambda name, train: by_torch(name, train, compiled=True),
     "jaxnets": by_jaxnets,
+    "torch compiled": lambda name, train: by_torch(name, train, compiled=True),
     "torchax": by_torchax,
 }
 
@@ -166,40 +161,21 @@ def _complete_operators() -> None:
                 setattr(packet, overload, (operator, overload))
 
 
-def side(framework: str, folder: str) -> None:
+def side(framework: str, results: str) -> None:
     """Serves models, named `NAME | forward` or `NAME | train`."""
 
-    def prepare(task: str) -> tuple[Callable[[], Any], dict[str, Any]]:
+    def prepare(task: str) -> Prepared:
         name, _, pass_ = task.rpartition(" | ")
-        work, facts, results = PREPARE[framework](name, pass_ == "train")
-        np.savez(Path(folder) / f"{framework}.npz", **results)
-        return work, facts
+        return PREPARE[framework](name, pass_ == "train")
 
-    serve(prepare)
+    serve(prepare, Path(results))
 
 
-def main(
-    only: Annotated[list[str] | None, typer.Option(help="Rows whose name matches. Repeatable.")] = None,
-    report: Annotated[Path | None, typer.Option(help="JSON lines file of the results.")] = None,
-    seconds: Annotated[float, typer.Option(help="Time for each side of a row.")] = 4.0,
-    with_: Annotated[list[str] | None, typer.Option("--with", help="Sides beside torch; all when not given.")] = None,
-) -> None:
+def main(only: Only = None, report: Report = None, seconds: Seconds = 4.0, with_: With = None) -> None:
     """Times the forward pass and a training step of converted models."""
-    rows = []
-    for model in MODELS:
-        for pass_ in ("forward", "train"):
-            task = f"{model} | {pass_}"
-            if only and not any(fnmatch(task, f"*{pattern}*") for pattern in only):
-                continue
-            with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:  # processes end: memory is counted
-                chosen = [s for s in SIDES if s == "torch" or not with_ or s in with_]
-                sides = {s: stack.enter_context(Side("benchmarks.models", "--side", s, folder)) for s in chosen}
-                rows.append(measured(task, sides, Path(folder), seconds, TOLERANCE))
-            print(line(rows[-1]), flush=True)
-            if report:
-                report.parent.mkdir(parents=True, exist_ok=True)
-                report.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    print(printed(rows))
+    tasks = [f"{model} | {pass_}" for model in MODELS for pass_ in PASSES]
+    options = {"only": only, "report": report, "seconds": seconds, "with_": with_}
+    run(tasks, ("benchmarks.models", "--side"), tuple(PREPARE), **options, tolerance=TOLERANCE, alone=True)
 
 
 if __name__ == "__main__":

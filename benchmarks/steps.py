@@ -6,20 +6,17 @@ compared before anything is timed.
 """
 
 import importlib
-import json
+import inspect
 import sys
-import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
-from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import typer
 
-from benchmarks.clock import Side, serve
-from benchmarks.layers import line, measured, printed
+from benchmarks.clock import serve
+from benchmarks.compare import Only, Report, Seconds, With, run
 
 SIDES = ("torch", "jaxnets", "torch compiled")
 OPTIMIZERS = ("SGD", "Adam", "RMSprop", "Rprop", "LBFGS")
@@ -40,8 +37,6 @@ TOLERANCE = 2e-3
 
 def experiment(name: str) -> Any:
     """A program's experiment, its options' own defaults where none are named."""
-    import inspect
-
     program, options = PROGRAMS[name]
     module = importlib.import_module(f"examples.{program}")
     parameters = inspect.signature(module.main.make).parameters
@@ -105,38 +100,22 @@ def by_torch(name: str, compiled: bool) -> tuple[Callable[[], Any], np.ndarray]:
     return work, work().numpy()
 
 
-def side(framework: str, folder: str) -> None:
+def side(framework: str, results: str) -> None:
     """Serves programs, named `NAME | train`."""
 
-    def prepare(task: str) -> tuple[Callable[[], Any], dict[str, Any]]:
+    def prepare(task: str) -> tuple[Callable[[], Any], dict[str, Any], dict[str, Any]]:
         name = task.removesuffix(" | train")
         work, losses = by_jaxnets(name) if framework == "jaxnets" else by_torch(name, framework.endswith("compiled"))
-        np.savez(Path(folder) / f"{framework}.npz", losses=losses)
-        return work, {"steps": len(losses), "compile": 0.0}
+        return work, {"steps": len(losses)}, {"losses": losses}
 
-    serve(prepare)
+    serve(prepare, Path(results))
 
 
-def main(
-    only: Annotated[list[str] | None, typer.Option(help="Programs whose name matches. Repeatable.")] = None,
-    report: Annotated[Path | None, typer.Option(help="JSON lines file of the results.")] = None,
-    seconds: Annotated[float, typer.Option(help="Time for each side of a row.")] = 2.0,
-    with_: Annotated[list[str] | None, typer.Option("--with", help="Sides beside torch; all when not given.")] = None,
-) -> None:
+def main(only: Only = None, report: Report = None, seconds: Seconds = 2.0, with_: With = None) -> None:
     """Times the training steps of the programs."""
-    rows = []
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        chosen = [s for s in SIDES if s == "torch" or not with_ or s in with_]
-        sides = {s: stack.enter_context(Side("benchmarks.steps", "--side", s, folder)) for s in chosen}
-        for name in PROGRAMS:
-            if only and not any(fnmatch(name, f"*{pattern}*") for pattern in only):
-                continue
-            rows.append(measured(f"{name} | train", sides, Path(folder), seconds, TOLERANCE))
-            print(line(rows[-1]), flush=True)
-            if report:
-                report.parent.mkdir(parents=True, exist_ok=True)
-                report.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    print(printed(rows))
+    tasks = [f"{name} | train" for name in PROGRAMS]
+    options = {"only": only, "report": report, "seconds": seconds, "with_": with_}
+    run(tasks, ("benchmarks.steps", "--side"), SIDES, **options, tolerance=TOLERANCE)
 
 
 if __name__ == "__main__":

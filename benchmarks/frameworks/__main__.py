@@ -1,4 +1,4 @@
-"""The side of one framework: `python -m benchmarks.frameworks NAME FOLDER`."""
+"""The side of one framework: `python -m benchmarks.frameworks NAME RESULTS`."""
 
 import importlib
 import sys
@@ -6,31 +6,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.clock import serve
 from benchmarks.rows import ROWS, SCALING
 
 
-def main(framework: str, folder: str) -> None:
-    """Serves rows, named `NAME | forward` or `NAME | train`, and leaves their results in the folder."""
+def main(framework: str, results: str) -> None:
+    """Serves rows, named `NAME | forward` or `NAME | train`."""
     rows = {row.name: row for row in ROWS + SCALING}
     module = importlib.import_module(f"benchmarks.frameworks.{framework.removesuffix(' compiled')}")
 
-    def prepare(name: str) -> tuple[Callable[[], Any], dict[str, Any]]:
-        row, _, pass_ = name.rpartition(" | ")
+    def prepare(task: str) -> tuple[Callable[[], Any], dict[str, Any], dict[str, Any]]:
+        name, _, pass_ = task.rpartition(" | ")
         train = pass_ == "train"
-        facts: dict[str, Any] = {}
-        if hasattr(module, "pure"):
-            from benchmarks.frameworks.jit import compiled_work
+        if not hasattr(module, "pure"):
+            work, arrays = module.prepared(rows[name], train, framework.endswith(" compiled"))
+            return work, {}, arrays
+        from benchmarks.frameworks.jit import compiled_work
 
-            work, results, facts["compile"] = compiled_work(module.pure(rows[row], train), train)
-        else:
-            work, results = module.prepared(rows[row], train, framework.endswith(" compiled"))
-        np.savez(Path(folder) / f"{framework}.npz", **results)
-        return work, facts
+        work, arrays, seconds = compiled_work(module.pure(rows[name], train), train)
+        return work, {"compile": seconds}, arrays
 
-    serve(prepare)
+    serve(prepare, Path(results))
 
 
 if __name__ == "__main__":

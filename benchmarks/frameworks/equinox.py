@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 import jaxnets
-from benchmarks.frameworks.jaxnets import layer as jaxnets_layer
+from benchmarks.frameworks.jaxnets import known
 from benchmarks.frameworks.jit import NoSuchLayerError, Pure
 from benchmarks.rows import Row, inputs
 
@@ -118,11 +118,8 @@ def _attribute(layer: Any, name: str) -> Any:
 
 
 def pure(row: Row, train: bool) -> Pure:
-    theirs = jaxnets_layer(row)
-    kind = type(theirs).__name__
-    if kind not in LAYERS:
-        raise NoSuchLayerError(kind)
-    layer, values = LAYERS[kind](theirs, jaxnets.state_dict(theirs))
+    theirs, kind, make = known(row, LAYERS)
+    layer, values = make(theirs, jaxnets.state_dict(theirs))
     for name, value in values.items():
         if _attribute(layer, name).shape != value.shape:
             raise ValueError(f"{name}: {_attribute(layer, name).shape} is not {value.shape}")

@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 
 import jaxnets
-from benchmarks.frameworks.jaxnets import layer as jaxnets_layer
+from benchmarks.frameworks.jaxnets import known
 from benchmarks.frameworks.jit import NoSuchLayerError, Pure, axis_first, axis_last, same
 from benchmarks.rows import Row, inputs
 
@@ -140,11 +140,8 @@ CHANNELS_LAST = ("Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "BatchNorm2d",
 
 
 def pure(row: Row, train: bool) -> Pure:
-    theirs = jaxnets_layer(row)
-    kind = type(theirs).__name__
-    if kind not in LAYERS:
-        raise NoSuchLayerError(kind)
-    layer, values = LAYERS[kind](theirs, jaxnets.state_dict(theirs))
+    theirs, kind, make = known(row, LAYERS)
+    layer, values = make(theirs, jaxnets.state_dict(theirs))
     last = kind in CHANNELS_LAST
     given = [axis_last(x) for x in inputs(row)] if last else inputs(row)
     layouts = (axis_first, axis_last) if last else (same, same)

@@ -1,6 +1,7 @@
 """jaxnets."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,10 +9,10 @@ from flax import nnx
 
 import jaxnets
 import jaxnets.functional
-from benchmarks.frameworks.jit import Pure
+from benchmarks.frameworks.jit import NoSuchLayerError, Pure
 from benchmarks.rows import Row, inputs, values
 
-__all__ = ["layer", "pure"]
+__all__ = ["known", "pure"]
 
 
 class _WithRngs:
@@ -31,6 +32,15 @@ def layer(row: Row) -> Any:
     if isinstance(made, nnx.Module):
         jaxnets.load_state_dict(made, values({name: v.shape for name, v in jaxnets.state_dict(made).items()}))
     return made
+
+
+def known(row: Row, table: Mapping[str, Any]) -> tuple[Any, str, Any]:
+    """The row's layer, the name of its kind, and what another framework's table has for it."""
+    made = layer(row)
+    kind = getattr(made, "__name__", type(made).__name__)
+    if kind not in table:
+        raise NoSuchLayerError(kind)
+    return made, kind, table[kind]
 
 
 def pure(row: Row, train: bool) -> Pure:

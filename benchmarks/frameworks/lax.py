@@ -6,11 +6,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jax import lax
 
 import jaxnets
-from benchmarks.frameworks.jaxnets import layer as jaxnets_layer
-from benchmarks.frameworks.jit import NoSuchLayerError, Pure
+from benchmarks.frameworks.jaxnets import known
+from benchmarks.frameworks.jit import Pure
 from benchmarks.rows import Row, inputs
 
 __all__ = ["pure"]
@@ -182,12 +183,7 @@ CALLS: dict[str, Callable[[Any], Call]] = {
 
 
 def pure(row: Row, train: bool) -> Pure:
-    layer = jaxnets_layer(row)
-    kind = getattr(layer, "__name__", type(layer).__name__)
-    parameters = {} if kind == "scaled_dot_product_attention" else jaxnets.state_dict(layer)
+    layer, _, call = known(row, CALLS | {"BatchNorm2d": partial(_batch_norm, train=train)})
+    parameters = jaxnets.state_dict(layer) if isinstance(layer, nnx.Module) else {}
     parameters = {name: value for name, value in parameters.items() if name != "num_batches_tracked"}
-    if kind == "BatchNorm2d":
-        return Pure(_batch_norm(layer, train), parameters, inputs(row))
-    if kind not in CALLS:
-        raise NoSuchLayerError(kind)
-    return Pure(CALLS[kind](layer), parameters, inputs(row), names=lambda gradients: gradients)
+    return Pure(call(layer), parameters, inputs(row), names=lambda gradients: gradients)

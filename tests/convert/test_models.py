@@ -6,17 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from proof import proven
+from small import normal
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(0)
-
-
-def normal(*shape):
-    return torch.randn(shape) * 0.9 + 0.3
+pytestmark = pytest.mark.usefixtures("seed")
 
 
 def tokens(n, *shape):

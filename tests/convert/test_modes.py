@@ -10,38 +10,13 @@ import torch
 import torch.nn.functional as F
 from flax import nnx
 from proof import proven
+from small import net, normal
 from torch import nn
 
 from jaxnets.convert import ConversionError, from_torch, to_source
 from parity import assert_parity
 
-
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(0)
-
-
-@pytest.fixture(autouse=True)
-def promotion():
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
-def normal(*shape):
-    return torch.randn(shape) * 0.9 + 0.3
-
-
-def net(forward, **parts):
-    """A module of layers, buffers and attributes, with a forward."""
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            for name, part in parts.items():
-                setattr(self, name, part)
-
-    Net.forward = forward
-    return Net()
+pytestmark = pytest.mark.usefixtures("seed", "promotion")
 
 
 Pair = collections.namedtuple("Pair", ["first", "second"])

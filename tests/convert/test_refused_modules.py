@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from small import net
 from torch import nn
 
 from jaxnets.convert import ConversionError, from_torch, to_source
@@ -50,17 +51,6 @@ def test_all_refusals_in_one_error():
     )
     assert reasons[2].startswith("  aten.nonzero.default, which depends on the numbers of arrays, in the root module, ")
     assert line(Several, "nonzero") in reasons[2]
-
-
-def net(forward, **attributes):
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            for name, x in attributes.items():
-                setattr(self, name, x)
-
-    Net.forward = forward
-    return Net()
 
 
 def endless(self, x):
