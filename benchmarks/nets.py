@@ -95,7 +95,7 @@ def torch_model(name: str) -> tuple[nn.Module, torch.Tensor]:
     torch.manual_seed(0)
     if name in NETS:
         make, draw = NETS[name]
-        model, x = make(), draw(generator)
+        model, x = vision.filled(make()), draw(generator)
     else:
         size = max(224, vision.side(name))
         model, x = vision.prepared(name), torch.randn(BATCH, 3, size, size, generator=generator)

@@ -27,7 +27,11 @@ def prepared(name: str, seed: int = 0, **kwargs: object) -> torch.nn.Module:
     torch.manual_seed(seed)
     if name in ("googlenet", "inception_v3"):
         kwargs = {"init_weights": False, **kwargs}
-    module = models.get_model(name, **kwargs)
+    return filled(models.get_model(name, **kwargs), seed)
+
+
+def filled(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """The module in evaluation, its statistics and whatever weights are zero made random."""
     generator = torch.Generator().manual_seed(seed)
     for layer in module.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):

@@ -1,14 +1,16 @@
 """Batch normalisation: `torch.nn.functional.batch_norm`."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxnets import check
-from jaxnets.functional.moments import AxisName, check_floating, check_parameters, moments
+from jaxnets.functional.normalized import check_floating, check_parameters
 from jaxnets.functional.precision import wide
+from jaxnets.lowering.standardize import AxisName, moments, standardized
 
 __all__ = ["batch_norm", "batch_norm_with_statistics"]
 
@@ -105,9 +107,14 @@ def batch_norm_with_statistics(
     if x.ndim < 2 or not x.size:
         return input, *(jnp.full(x.shape[1:2], jnp.nan, x.dtype),) * 2
     count = math.prod(x.shape[:1] + x.shape[2:]) * (1 if axis_name is None else lax.axis_size(axis_name))
-    centred, mean, var = moments(x, (0, *range(2, x.ndim)), axis_name)
-    mean, var = mean.ravel(), var.ravel()
-    output = _scaled(centred, var, weight, bias, eps)
+    axes = (0, *range(2, x.ndim))
+    if axis_name is None:
+        output, mean, var = standardized(x, _per_channel(weight, x), _per_channel(bias, x), axes, float(eps))
+        mean, var = mean.ravel(), var.ravel()
+    else:
+        centred, mean, var = moments(x, axes, axis_name)
+        mean, var = mean.ravel(), var.ravel()
+        output = _scaled(centred, var, weight, bias, eps)
     return output.astype(input.dtype), mean, var * (count / max(count - 1, 1))
 
 
@@ -121,9 +128,9 @@ def _scaled(
     return output if bias is None else output + _per_channel(bias, centred)
 
 
-def _per_channel(v: jax.Array, x: jax.Array) -> jax.Array:
-    """`(C,)` with the axes and the dtype of `x`."""
-    return v.astype(x.dtype).reshape((1, -1) + (1,) * (x.ndim - 2))
+def _per_channel(v: jax.Array | None, x: jax.Array) -> Any:
+    """`(C,)` with the axes and the dtype of `x`; None if it is."""
+    return None if v is None else v.astype(x.dtype).reshape((1, -1) + (1,) * (x.ndim - 2))
 
 
 def _validated(input: jax.Array, eps: float, training: bool, **parameters: jax.Array | None) -> jax.Array:

@@ -1,13 +1,15 @@
 """Instance normalisation: `torch.nn.functional.instance_norm`."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxnets import check
-from jaxnets.functional.moments import check_floating, check_parameters, moments
+from jaxnets.functional.normalized import check_floating, check_parameters
 from jaxnets.functional.precision import wide
+from jaxnets.lowering.standardize import standardized
 
 __all__ = ["instance_norm", "instance_norm_with_statistics"]
 
@@ -103,9 +105,10 @@ def instance_norm_with_statistics(
     x = wide(input)
     if not x.size:
         return input, *(jnp.full(x.shape[1:2], jnp.nan, x.dtype),) * 2
-    centred, mean, var = moments(x, tuple(range(2, x.ndim)))
+    parameters = _per_channel(weight, x), _per_channel(bias, x)
+    output, mean, var = standardized(x, *parameters, range(2, x.ndim), check.number("eps", eps))
     average, spread = (v.reshape(x.shape[:2]).mean(0) for v in (mean, var))
-    return _scaled(centred, var, weight, bias, eps, input), average, spread * (count / (count - 1))
+    return output.astype(input.dtype), average, spread * (count / (count - 1))
 
 
 def _scaled(
@@ -118,9 +121,9 @@ def _scaled(
     return (output if bias is None else output + _per_channel(bias, centred)).astype(input.dtype)
 
 
-def _per_channel(v: jax.Array, x: jax.Array) -> jax.Array:
-    """`(C,)` with the axes and the dtype of `x`."""
-    return v.astype(x.dtype).reshape((1, -1) + (1,) * (x.ndim - 2))
+def _per_channel(v: jax.Array | None, x: jax.Array) -> Any:
+    """`(C,)` with the axes and the dtype of `x`; None if it is."""
+    return None if v is None else v.astype(x.dtype).reshape((1, -1) + (1,) * (x.ndim - 2))
 
 
 def _validated(input: jax.Array, weight: jax.Array | None, bias: jax.Array | None) -> jax.Array:

@@ -15,7 +15,7 @@ from jaxnets.functional.linear import linear
 from jaxnets.functional.loss import classes_for, cross_entropy, nll_terms
 from jaxnets.functional.precision import wide
 from jaxnets.functional.reduction import arrays, legacy_reduction, reduced
-from jaxnets.functional.softmax import log_softmax
+from jaxnets.functional.softmax import log_softmax_at
 
 __all__ = ["linear_cross_entropy"]
 
@@ -169,7 +169,7 @@ def _chunked(
         logits = wide(x) @ matrix
         if bias is not None:
             logits = logits + jnp.broadcast_to(bias, logits.shape)
-        return nll_terms(log_softmax(logits, 1), classes, weight, ignore_index)[:2]
+        return nll_terms(partial(log_softmax_at, logits, axis=1), logits.shape[1], classes, weight, ignore_index)[:2]
 
     whole = len(x) // rows * rows
     parts = []

@@ -1,5 +1,6 @@
 """Losses of classes and of probabilities: `torch.nn.functional.nll_loss`, `cross_entropy`, `binary_cross_entropy`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +11,8 @@ from jaxnets import check
 from jaxnets.functional.activation import logsigmoid
 from jaxnets.functional.precision import wide
 from jaxnets.functional.reduction import floating, legacy_reduction, reduced
-from jaxnets.functional.softmax import log_softmax
+from jaxnets.functional.softmax import log_softmax, log_softmax_at
+from jaxnets.lowering.pick import pick
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss"]
 
@@ -162,7 +164,10 @@ def nll_loss(
     ignore_index = check.integer("ignore_index", ignore_index)
     input = check.array("input", input)
     target, weight = classes_for(input, target, weight, ignore_index)
-    loss, weights, _ = nll_terms(wide(input), target, weight, ignore_index)
+    axis, likelihood = min(input.ndim - 1, 1), wide(input)
+    loss, weights, _ = nll_terms(
+        lambda index: pick(likelihood, index, axis), input.shape[axis], target, weight, ignore_index
+    )
     return reduced(loss, weights, reduction, input.dtype)
 
 
@@ -216,9 +221,11 @@ def cross_entropy(
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, smoothing)
     target, weight = classes_for(input, target, weight, ignore_index)
     axis = min(input.ndim - 1, 1)
-    likelihood = wide(log_softmax(input, axis))
-    loss, weights, kept = nll_terms(likelihood, target, weight, ignore_index)
+    loss, weights, kept = nll_terms(
+        lambda index: wide(log_softmax_at(input, index, axis)), input.shape[axis], target, weight, ignore_index
+    )
     if smoothing:
+        likelihood = wide(log_softmax(input, axis))
         weighted = likelihood if weight is None else likelihood * _along_classes(weight, likelihood)
         smooth = jnp.where(kept, -weighted.sum(axis), jnp.zeros((), weighted.dtype))
         loss = (1 - smoothing) * loss + smoothing / input.shape[axis] * smooth
@@ -258,17 +265,23 @@ def _soft_cross_entropy(
 
 
 def nll_terms(
-    likelihood: jax.Array, target: jax.Array, weight: jax.Array | None, ignore_index: int
+    likelihood: Callable[[jax.Array], jax.Array],
+    size: int,
+    target: jax.Array,
+    weight: jax.Array | None,
+    ignore_index: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The loss of each target, its weight (0 where it does not count), and whether it counts."""
-    axis = min(likelihood.ndim - 1, 1)
-    zero, size = jnp.zeros((), likelihood.dtype), likelihood.shape[axis]
+    """The loss of each target, its weight (0 where it does not count), and whether it counts.
+
+    `likelihood` gives the logarithm of the targets' probabilities, and NaN for what is none of the `size` classes.
+    """
     bounds = jnp.iinfo(target.dtype)
     ignorable = bounds.min <= ignore_index <= bounds.max  # else no target is that class
     kept = target != ignore_index if ignorable else jnp.ones(target.shape, bool)
-    # an index below 0 would count from the end; `size` is out of range and gives NaN
+    # an index below 0 would count from the end; `size` is out of range
     index = jnp.where(target < 0, jnp.full((), size, target.dtype), target)
-    picked = jnp.take_along_axis(likelihood, jnp.expand_dims(index, axis), axis, mode="fill").squeeze(axis)
+    picked = likelihood(index)
+    zero = jnp.zeros((), picked.dtype)
     if weight is None:
         weights = jnp.ones_like(picked)
     else:

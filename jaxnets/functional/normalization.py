@@ -11,9 +11,10 @@ from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.distance import vector_norm
-from jaxnets.functional.moments import check_floating, check_parameters, moments
+from jaxnets.functional.normalized import check_floating, check_parameters
 from jaxnets.functional.precision import wide
 from jaxnets.lowering.pooling import sum_pool
+from jaxnets.lowering.standardize import standardized
 
 __all__ = ["cross_map_lrn2d", "group_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
 
@@ -55,9 +56,9 @@ def layer_norm(
     axes = _normalized_axes(input, normalized_shape)
     shape = input.shape[input.ndim - len(axes) :]
     check_parameters(input, shape, "which is normalized_shape", weight=weight, bias=bias)
-    centred, _, var = moments(wide(input), axes)
-    output = centred * lax.rsqrt(var + check.number("eps", eps))
-    return _affine(output, weight, bias, (1,) * (input.ndim - len(axes)) + shape).astype(input.dtype)
+    x, like = wide(input), (1,) * (input.ndim - len(axes)) + shape
+    parameters = _shaped(weight, x, like), _shaped(bias, x, like)
+    return standardized(x, *parameters, axes, check.number("eps", eps))[0].astype(input.dtype)
 
 
 def rms_norm(
@@ -100,7 +101,7 @@ def rms_norm(
         weight = check.array("weight", weight)
         if weight.shape != shape:
             raise ValueError(f"weight: expected shape {shape}, which is normalized_shape, got {weight.shape}")
-        output = _affine(output, weight, None, (1,) * (input.ndim - len(axes)) + shape)
+        output = output * _shaped(weight, output, (1,) * (input.ndim - len(axes)) + shape)
     return output.astype(input.dtype)
 
 
@@ -153,9 +154,10 @@ def group_norm(
     if not input.size:
         return input
     grouped = wide(input).reshape(n, groups, channels // groups, *spatial)
-    centred, _, var = moments(grouped, range(2, grouped.ndim))
-    output = (centred * lax.rsqrt(var + small)).reshape(input.shape)
-    return _affine(output, weight, bias, (1, channels, *(1,) * len(spatial))).astype(input.dtype)
+    like = (1, *grouped.shape[1:3], *(1,) * len(spatial))
+    parameters = _shaped(weight, grouped, like), _shaped(bias, grouped, like)
+    output = standardized(grouped, *parameters, range(2, grouped.ndim), small)[0]
+    return output.reshape(input.shape).astype(input.dtype)
 
 
 def local_response_norm(
@@ -322,8 +324,6 @@ def _normalized_axes(input: jax.Array, normalized_shape: Sequence[int]) -> tuple
     return tuple(range(input.ndim - len(shape), input.ndim))
 
 
-def _affine(x: jax.Array, weight: Any, bias: Any, shape: tuple[int, ...]) -> jax.Array:
-    """`x * weight + bias` in the precision of `x`, both parameters reshaped to `shape`."""
-    if weight is not None:
-        x = x * jnp.asarray(weight).astype(x.dtype).reshape(shape)
-    return x if bias is None else x + jnp.asarray(bias).astype(x.dtype).reshape(shape)
+def _shaped(parameter: jax.Array | None, x: jax.Array, shape: tuple[int, ...]) -> Any:
+    """A parameter in this shape and the dtype of `x`; None if it is."""
+    return None if parameter is None else jnp.asarray(parameter).astype(x.dtype).reshape(shape)

@@ -11,6 +11,7 @@ from jax import lax
 from jaxnets import check
 from jaxnets.functional.elementwise import floating, in_float32
 from jaxnets.functional.precision import wide
+from jaxnets.lowering.pick import pick
 
 __all__ = ["gumbel_softmax", "log_softmax", "softmax", "softmin"]
 
@@ -65,6 +66,14 @@ def log_softmax(input: jax.Array, dim: int | None = None, _stacklevel: int = 3, 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.log_softmax.html
     """
     return _along_axis("log_softmax", jax.nn.log_softmax, check.array("input", input), dim, _stacklevel, dtype)
+
+
+def log_softmax_at(input: jax.Array, index: jax.Array, axis: int) -> jax.Array:
+    """`log_softmax` at one place of each line, without the other places; NaN where there is no such place."""
+    x = wide(input)
+    top = lax.stop_gradient(x.max(axis, initial=-jnp.inf))
+    total = jnp.exp(x - jnp.expand_dims(top, axis)).sum(axis)
+    return (pick(x, index, axis) - top - jnp.log(total)).astype(input.dtype)
 
 
 def softmin(input: jax.Array, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> jax.Array:

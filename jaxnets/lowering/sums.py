@@ -1,16 +1,44 @@
 """Sums of several arrays in one pass over memory: XLA's CPU backend makes a loop of its own for each single sum."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import PartitionSpec
 
-__all__ = ["sums_of_last_axis"]
+__all__ = ["sums", "sums_of_last_axis"]
+
+# So many numbers are added to each other one by one, and then what they gave, which keeps their digits.
+RUN = 1024
+
+
+def sums(arrays: Sequence[jax.Array], axes: Sequence[int]) -> list[jax.Array]:
+    """The sum of each array over these axes, which are kept with size 1; all have one shape and one dtype."""
+    shape = arrays[0].shape
+    over = {axis % len(shape) for axis in axes}
+    behind = next(n for n in reversed(range(len(shape) + 1)) if n - 1 not in over)  # the axes from here on are summed
+    leading, size = shape[:behind], math.prod(shape[behind:])
+    if behind < len(shape):
+        arrays = sums_of_last_axis([_in_runs(x.reshape(*leading, size)) for x in arrays])
+    rest = [axis for axis in range(arrays[0].ndim) if axis in over or axis >= behind]
+    kept = [1 if axis in over else n for axis, n in enumerate(shape)]
+    return [(x.sum(rest) if rest else x).reshape(kept) for x in arrays]
+
+
+def _in_runs(x: jax.Array) -> jax.Array:
+    """The last axis as two, if it is long; zeros behind it where it has no divisor that is a good length."""
+    *leading, size = x.shape
+    if size <= RUN:
+        return x
+    run = next((run for run in range(RUN, 15, -1) if size % run == 0), RUN)
+    x = lax.pad(x, jnp.zeros((), x.dtype), [*((0, 0, 0),) * len(leading), (0, -size % run, 0)])
+    return x.reshape(*leading, -1, run)
 
 
 def sums_of_last_axis(arrays: Sequence[jax.Array]) -> list[jax.Array]:

@@ -14,8 +14,8 @@ import jaxnets.functional as F
 from jaxnets import check
 from jaxnets.functional.activation import _elu
 from jaxnets.functional.batchnorm import batch_norm, batch_norm_with_statistics
-from jaxnets.functional.moments import moments
 from jaxnets.functional.precision import wide
+from jaxnets.lowering.standardize import moments
 from jaxnets.ops.matrices import cdist
 from jaxnets.ops.promotion import Number, Operand, as_dtype, dtype_or, int64, operand
 from jaxnets.ops.shape import view

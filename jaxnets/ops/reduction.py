@@ -10,8 +10,8 @@ from jax import lax
 from jaxnets import check
 from jaxnets.functional.distance import vector_norm as _vector_norm
 from jaxnets.functional.elementwise import in_float32
-from jaxnets.functional.moments import moments
 from jaxnets.functional.precision import wide
+from jaxnets.lowering.standardize import moments
 from jaxnets.ops.binary import sub
 from jaxnets.ops.promotion import (
     BOOL,

@@ -10,14 +10,15 @@ from planted import FORWARD, UNWEIGHTED, plant
 
 @plant(["normalization/LayerNorm(5*"], FORWARD)
 def layer_norm_by_the_unbiased_variance(patch):
-    true = normalization.moments
+    true = normalization.standardized
 
-    def wrong(x, axes, axis_name=None):
-        centred, mean, var = true(x, axes, axis_name)
-        count = centred.size // mean.size
-        return centred, mean, var * count / (count - 1)
+    def wrong(x, weight, bias, axes, eps):
+        output, mean, var = true(x, weight, None, axes, eps)
+        count = x.size // mean.size
+        output = output * jnp.sqrt((var + eps) / (var * count / (count - 1) + eps))
+        return output if bias is None else output + bias, mean, var
 
-    patch.setattr(normalization, "moments", wrong)
+    patch.setattr(normalization, "standardized", wrong)
 
 
 @plant(["normalization/RMSNorm((3, 5), 0.01)*"], FORWARD)

@@ -1,0 +1,107 @@
+"""The gradient of a normalisation, said by hand, is that of its formula: of every order, forwards and backwards."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from jaxnets.lowering.pick import pick
+from jaxnets.lowering.standardize import moments, standardized
+
+EPS = 1e-3
+# shape, axes that are normalised together, shape of the parameters
+PROBLEMS = {
+    "layers": ((4, 5, 6), (1, 2), (1, 5, 6)),
+    "a batch": ((4, 3, 3, 5), (0, 2, 3), (1, 3, 1, 1)),
+    "a batch without places": ((4, 6), (0,), (1, 6)),
+    "groups": ((2, 3, 2, 5, 7), (2, 3, 4), (1, 3, 2, 1, 1)),
+    "instances": ((4, 6, 3), (2,), (1, 6, 1)),
+    "long lines": ((2, 2, 2048), (2,), (1, 1, 2048)),
+    "lines of a prime length": ((2, 2, 1031), (0, 2), (1, 2, 1)),
+    "one number": ((3, 1, 2), (1,), (1, 1, 2)),
+}
+
+
+def formula(x: Any, weight: Any, bias: Any, axes: Any) -> Any:
+    mean = x.mean(axes, keepdims=True)
+    var = jnp.square(x - mean).mean(axes, keepdims=True)
+    return (x - mean) * lax.rsqrt(var + EPS) * weight + bias, mean, var
+
+
+def derivatives(function: Any, arguments: Any, cotangents: Any) -> dict[str, Any]:
+    """What can be asked of a function of three arrays."""
+
+    def loss(*arguments: Any) -> Any:
+        return sum((y * g).sum() for y, g in zip(function(*arguments), cotangents, strict=True))
+
+    gradients = jax.grad(loss, (0, 1, 2))
+    second = jax.grad(lambda *a: sum(jnp.sin(g).sum() for g in gradients(*a)), (0, 1, 2))
+    x, *parameters = arguments
+    return {
+        "value": function(*arguments),
+        "gradients": gradients(*arguments),
+        "tangents": jax.jvp(function, arguments, arguments),
+        "second": second(*arguments),
+        "forward over backward": jax.jvp(gradients, arguments, arguments),
+        "vmap": jax.vmap(gradients, (0, None, None))(jnp.stack([x, 2 * x]), *parameters),
+    }
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_derivative(name: str):
+    shape, axes, of_parameters = PROBLEMS[name]
+    random = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        arguments = tuple(jnp.asarray(random.standard_normal(s)) for s in (shape, of_parameters, of_parameters))
+        expected = formula(*arguments, axes)
+        cotangents = [jnp.asarray(random.standard_normal(y.shape)) for y in expected]
+        wanted = jax.jit(lambda *a: derivatives(lambda *b: formula(*b, axes), a, cotangents))(*arguments)
+        found = jax.jit(lambda *a: derivatives(lambda *b: standardized(*b, axes, EPS), a, cotangents))(*arguments)
+        for what, result in wanted.items():
+            for a, b in zip(jax.tree.leaves(found[what]), jax.tree.leaves(result), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=what)
+
+
+@pytest.mark.parametrize("size", [7, 1024, 1031, 30000, 2**18])
+def test_long_lines_keep_their_digits(size: int):
+    """A mean of 1,000 deviations: the sums that are taken together are as exact as single ones."""
+    x = np.random.default_rng(0).standard_normal((2, size)).astype(np.float32) + np.float32(1000)
+    _, mean, var = moments(jnp.asarray(x), (1,))
+    np.testing.assert_allclose(mean.ravel(), x.mean(1, dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(var.ravel(), x.var(1, dtype=np.float64), rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_pick(axis: int):
+    random = np.random.default_rng(0)
+    x = jnp.asarray(random.standard_normal((3, 4, 5)).astype(np.float32))
+    shape = x.shape[:axis] + x.shape[axis + 1 :]
+    index = jnp.asarray(random.integers(x.shape[axis], size=shape), jnp.int32)
+    weight = jnp.asarray(random.standard_normal(shape).astype(np.float32))
+
+    def gathered(x: jax.Array) -> jax.Array:
+        return jnp.take_along_axis(x, jnp.expand_dims(index, axis), axis).squeeze(axis)
+
+    def picked(x: jax.Array) -> jax.Array:
+        return pick(x, index, axis)
+
+    for function in (
+        lambda f: f(x),
+        lambda f: jax.grad(lambda x: (jnp.sin(f(x)) * weight).sum())(x),
+        lambda f: jax.jvp(f, (x,), (x,)),
+        lambda f: jax.vmap(f)(jnp.stack([x, 2 * x])),
+        lambda f: jax.grad(lambda x: jax.grad(lambda x: (jnp.sin(f(x)) * weight).sum())(x).sum())(x),
+    ):
+        for a, b in zip(jax.tree.leaves(function(picked)), jax.tree.leaves(function(gathered)), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_pick_out_of_range():
+    """No such place: NaN, and no gradient."""
+    x, index = jnp.ones((2, 3)), jnp.asarray([3, 1], jnp.int32)
+    np.testing.assert_array_equal(pick(x, index, 1), [np.nan, 1])
+    slopes = jax.grad(lambda x: pick(x, index, 1).sum())(x)
+    np.testing.assert_array_equal(slopes, [[0, 0, 0], [0, 1, 0]])
