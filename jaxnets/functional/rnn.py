@@ -107,11 +107,14 @@ def _stack(
     batch_first: bool,
     lengths: jax.Array | None,
     key: jax.Array | None,
+    checkpoint_every: int | None,
 ) -> Any:
     """All layers and directions: a tuple of the output and the arrays of the last state."""
     flags = {"has_biases": has_biases, "train": train, "bidirectional": bidirectional, "batch_first": batch_first}
     for flag, value in flags.items():
         check.flag(flag, value)
+    if checkpoint_every is not None:
+        checkpoint_every = check.integer("checkpoint_every", checkpoint_every, least=1)
     dropout = check.probability("dropout", dropout)
     directions = 2 if bidirectional else 1
     input = check.array("input", input)
@@ -138,11 +141,14 @@ def _stack(
         if key is None:
             raise ValueError("key: expected a jax random key, since train=True and dropout > 0, got None")
         keys = jax.random.split(key, num_layers - 1)
-    return _layers(MODES[name], input, state, layers, lengths, keys, dropout, bidirectional, batched and batch_first)
+    batch_first = batched and batch_first
+    return _layers(
+        MODES[name], input, state, layers, lengths, keys, dropout, bidirectional, batch_first, checkpoint_every
+    )
 
 
 # One program for all layers, so that a call outside of a jit is one dispatch.
-@partial(jax.jit, static_argnames=("mode", "dropout", "bidirectional", "batch_first"))
+@partial(jax.jit, static_argnames=("mode", "dropout", "bidirectional", "batch_first", "every"))
 def _layers(
     mode: Mode,
     input: jax.Array,
@@ -153,6 +159,7 @@ def _layers(
     dropout: float,
     bidirectional: bool,
     batch_first: bool,
+    every: int | None,
 ) -> tuple[jax.Array, ...]:
     batched = input.ndim == 3
     sequence = jnp.swapaxes(input, 0, 1) if batch_first else input
@@ -168,7 +175,7 @@ def _layers(
             k = len(last)
             initial = tuple(h[k] for h in state)
             output, final = recurrence(
-                mode.update, sequence, initial, weights[k], lengths, reverse=reverse, adds=mode.adds
+                mode.update, sequence, initial, weights[k], lengths, reverse=reverse, adds=mode.adds, every=every
             )
             outputs.append(output)
             last.append(final)
@@ -263,6 +270,7 @@ def lstm(
     *,
     lengths: jax.Array | None = None,
     key: jax.Array | None = None,
+    checkpoint_every: int | None = None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Long short-term memory network (Hochreiter and Schmidhuber, 1997).
 
@@ -282,6 +290,8 @@ def lstm(
         batch_first: whether batched input and output are `(N, L, *)` in place of `(L, N, *)`; states never are.
         lengths: `(N,)` ints in [0, L]: each sequence ends at its own length; output behind it is 0.
         key: random key of the dropout.
+        checkpoint_every: for long sequences: of the steps, one state in so many is kept for the gradient, and the steps
+            between are computed again. None keeps what each step needs.
 
     Shape:
         input `(L, N, I)` or `(L, I)`; `h_0` `(D * num_layers, N, P)`, `c_0` `(D * num_layers, N, H)`, without `N`
@@ -294,7 +304,8 @@ def lstm(
         TypeError: `hx` is no pair of arrays, or of another dtype.
         ValueError: sizes or dtypes do not fit; dropout is wanted without a `key`.
 
-    Differences from torch: unbatched input is taken; `lengths` stands for packed sequences; `key` is new.
+    Differences from torch: unbatched input is taken; `lengths` stands for packed sequences; `key` and
+    `checkpoint_every` are new.
 
     >>> weight_ih, weight_hh = jnp.ones((8, 3)), jnp.ones((8, 2))
     >>> output, h_n, c_n = lstm(jnp.ones((5, 4, 3)), None, (weight_ih, weight_hh), has_biases=False)
@@ -304,7 +315,19 @@ def lstm(
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html
     """
     return _stack(
-        "LSTM", input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first, lengths, key
+        "LSTM",
+        input,
+        hx,
+        params,
+        has_biases,
+        num_layers,
+        dropout,
+        train,
+        bidirectional,
+        batch_first,
+        lengths,
+        key,
+        checkpoint_every,
     )
 
 
@@ -321,6 +344,7 @@ def gru(
     *,
     lengths: jax.Array | None = None,
     key: jax.Array | None = None,
+    checkpoint_every: int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Gated recurrent unit network (Cho et al., 2014).
 
@@ -329,7 +353,8 @@ def gru(
 
     Arguments, shapes and errors are those of `lstm`, with 3H rows in the weights, one state and no projection.
 
-    Differences from torch: unbatched input is taken; `lengths` stands for packed sequences; `key` is new.
+    Differences from torch: unbatched input is taken; `lengths` stands for packed sequences; `key` and
+    `checkpoint_every` are new.
 
     >>> output, h_n = gru(jnp.ones((5, 4, 3)), None, (jnp.ones((6, 3)), jnp.ones((6, 2))), has_biases=False)
     >>> output.shape, h_n.shape
@@ -338,7 +363,19 @@ def gru(
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html
     """
     return _stack(
-        "GRU", input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first, lengths, key
+        "GRU",
+        input,
+        hx,
+        params,
+        has_biases,
+        num_layers,
+        dropout,
+        train,
+        bidirectional,
+        batch_first,
+        lengths,
+        key,
+        checkpoint_every,
     )
 
 
@@ -355,6 +392,7 @@ def rnn_tanh(
     *,
     lengths: jax.Array | None = None,
     key: jax.Array | None = None,
+    checkpoint_every: int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Elman network (Elman, 1990) with tanh.
 
@@ -362,7 +400,8 @@ def rnn_tanh(
 
     Arguments, shapes and errors are those of `lstm`, with H rows in the weights, one state and no projection.
 
-    Differences from torch: unbatched input is taken; `lengths` stands for packed sequences; `key` is new.
+    Differences from torch: unbatched input is taken; `lengths` stands for packed sequences; `key` and
+    `checkpoint_every` are new.
 
     >>> output, h_n = rnn_tanh(jnp.ones((5, 4, 3)), None, (jnp.ones((2, 3)), jnp.ones((2, 2))), has_biases=False)
     >>> output.shape, h_n.shape
@@ -371,7 +410,19 @@ def rnn_tanh(
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RNN.html
     """
     return _stack(
-        "RNN_TANH", input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first, lengths, key
+        "RNN_TANH",
+        input,
+        hx,
+        params,
+        has_biases,
+        num_layers,
+        dropout,
+        train,
+        bidirectional,
+        batch_first,
+        lengths,
+        key,
+        checkpoint_every,
     )
 
 
@@ -388,6 +439,7 @@ def rnn_relu(
     *,
     lengths: jax.Array | None = None,
     key: jax.Array | None = None,
+    checkpoint_every: int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Elman network (Elman, 1990) with ReLU.
 
@@ -395,7 +447,8 @@ def rnn_relu(
 
     Arguments, shapes and errors are those of `lstm`, with H rows in the weights, one state and no projection.
 
-    Differences from torch: unbatched input is taken; `lengths` stands for packed sequences; `key` is new.
+    Differences from torch: unbatched input is taken; `lengths` stands for packed sequences; `key` and
+    `checkpoint_every` are new.
 
     >>> output, h_n = rnn_relu(jnp.ones((5, 4, 3)), None, (jnp.ones((2, 3)), jnp.ones((2, 2))), has_biases=False)
     >>> output.shape, h_n.shape
@@ -404,7 +457,19 @@ def rnn_relu(
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RNN.html
     """
     return _stack(
-        "RNN_RELU", input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first, lengths, key
+        "RNN_RELU",
+        input,
+        hx,
+        params,
+        has_biases,
+        num_layers,
+        dropout,
+        train,
+        bidirectional,
+        batch_first,
+        lengths,
+        key,
+        checkpoint_every,
     )
 
 

@@ -37,7 +37,7 @@ def step(update: Update, gates: jax.Array, state: State, weights: Weights) -> St
 
 
 # A jit of its own, so that layers of equal shape are traced and lowered once.
-@partial(jax.jit, static_argnames=("update", "reverse", "adds"))
+@partial(jax.jit, static_argnames=("update", "reverse", "adds", "every"))
 def recurrence(
     update: Update,
     input: jax.Array,
@@ -47,13 +47,18 @@ def recurrence(
     *,
     reverse: bool = False,
     adds: bool = False,
+    every: int | None = None,
 ) -> tuple[jax.Array, State]:
     """Runs a cell over the first axis of `input`, `(T, N, features)`, from the state `(N, size)` each.
 
     Returns all `h`, `(T, N, size)`, and the last state. With `lengths`, `(N,)`, a state rests at the steps that its
     sequence does not have, and `h` is 0 there: so each sequence ends, or in reverse begins, at its own last step.
-    `adds` says that the cell reads nothing but the sum of its two products.
+    `adds` says that the cell reads nothing but the sum of its two products. With `every`, one state of so many is kept
+    for the gradient, and the steps between are computed again.
     """
+    if every is not None and every < len(input):
+        run = partial(recurrence, update, reverse=reverse, adds=adds)
+        return _in_chunks(run, every, reverse, input, state, weights, lengths)
     # A scan's state keeps its type: where it lies on a mesh is settled by the first step, so also before it.
     settled = jnp.zeros_like(affine(input[0], weights.ih, weights.bias_ih))
     state = tuple(h + settled[:, : h.shape[-1]] for h in state)
@@ -64,6 +69,40 @@ def recurrence(
     is_wide = input.shape[-1] > weights.hh.shape[-1]
     on_cpu = hoisted if is_wide else joined if can_join else in_turn
     return lax.platform_dependent(input, state, weights, lengths, cpu=on_cpu, default=hoisted)
+
+
+def _in_chunks(
+    run: Callable[..., tuple[jax.Array, State]],
+    every: int,
+    reverse: bool,
+    input: jax.Array,
+    state: State,
+    weights: Weights,
+    lengths: jax.Array | None,
+) -> tuple[jax.Array, State]:
+    """The recurrence as one over chunks of steps, of which each keeps what it begins with; the last may be shorter."""
+    chunks, rest = divmod(len(input), every)
+
+    @partial(jax.checkpoint, prevent_cse=False)
+    def chunk(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
+        input, first = x
+        outputs, state = run(input, state, weights, None if lengths is None else lengths - first)
+        return state, outputs
+
+    whole, end = input[: chunks * every], input[chunks * every :]
+    firsts = every * _times(input, lengths)[: chunks + 1]
+    found = []
+    if rest and reverse:
+        state, outputs = chunk(state, (end, firsts[-1]))
+        found.append(outputs)
+    state, outputs = lax.scan(
+        chunk, state, (whole.reshape(chunks, every, *input.shape[1:]), firsts[:chunks]), reverse=reverse
+    )
+    found.insert(0, outputs.reshape(chunks * every, *outputs.shape[2:]))
+    if rest and not reverse:
+        state, outputs = chunk(state, (end, firsts[-1]))
+        found.append(outputs)
+    return jnp.concatenate(found) if rest else found[0], state
 
 
 def _apart(

@@ -46,6 +46,7 @@ class RNNBase(Family):
         dtype: Any = None,
         *,
         param_dtype: Any = None,
+        checkpoint_every: int | None = None,
         rngs: nnx.Rngs,
     ):
         dtype = self._dtype_of_parameters(dtype, param_dtype)
@@ -61,6 +62,9 @@ class RNNBase(Family):
             raise ValueError(*error.args) from None  # as torch does
         self.bidirectional = check.flag("bidirectional", bidirectional)
         self.proj_size = check.integer("proj_size", proj_size, least=0)
+        self.checkpoint_every = (
+            None if checkpoint_every is None else check.integer("checkpoint_every", checkpoint_every, least=1)
+        )
         if self.mode != "LSTM" and proj_size:
             _refuse_projection(proj_size)
         if proj_size >= hidden_size:
@@ -121,6 +125,7 @@ class RNNBase(Family):
             batch_first,
             lengths=lengths,
             key=self._key(rngs),
+            checkpoint_every=self.checkpoint_every,
         )
         if packed is not None:
             output = repack(output, packed)
@@ -149,6 +154,8 @@ class RNN(RNNBase):
         bidirectional: whether each layer has a second direction that runs from the end to the beginning.
         dtype: dtype of the parameters, float32 when not given.
         param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
+        checkpoint_every: for long sequences: of the steps, one state in so many is kept for the gradient, and the steps
+            between are computed again. None keeps what each step needs.
         rngs: random streams; `params` draws all parameters from `U(-1/sqrt(H), 1/sqrt(H))`, `dropout` the dropout.
 
     Attributes:
@@ -164,7 +171,7 @@ class RNN(RNNBase):
         TypeError: an argument or `hx` is of another type or dtype.
         ValueError: a size does not fit, the input's dtype is not that of the parameters, or `proj_size` is given.
 
-    Differences from torch: no `device`; `rngs` is new, in the call too, where it draws the dropout.
+    Differences from torch: no `device`; `checkpoint_every` and `rngs` are new; `rngs` in the call draws the dropout.
 
     >>> rnn = RNN(10, 20, 2, rngs=nnx.Rngs(0))
     >>> output, h_n = rnn(jax.numpy.ones((5, 3, 10)))
@@ -188,6 +195,7 @@ class RNN(RNNBase):
         *,
         proj_size: None = None,
         param_dtype: Any = None,
+        checkpoint_every: int | None = None,
         rngs: nnx.Rngs,
     ):
         if proj_size is not None:
@@ -205,6 +213,7 @@ class RNN(RNNBase):
             bidirectional,
             dtype=dtype,
             param_dtype=param_dtype,
+            checkpoint_every=checkpoint_every,
             rngs=rngs,
         )
 
@@ -227,6 +236,8 @@ class LSTM(RNNBase):
         proj_size: size P of the hidden state, in [1, H - 1]; 0 for no projection, then P = H.
         dtype: dtype of the parameters, float32 when not given.
         param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
+        checkpoint_every: for long sequences: of the steps, one state in so many is kept for the gradient, and the steps
+            between are computed again. None keeps what each step needs.
         rngs: random streams; `params` draws all parameters from `U(-1/sqrt(H), 1/sqrt(H))`, `dropout` the dropout.
 
     Attributes:
@@ -244,7 +255,7 @@ class LSTM(RNNBase):
         TypeError: an argument or `hx` is of another type or dtype.
         ValueError: a size does not fit, or the input's dtype is not that of the parameters.
 
-    Differences from torch: no `device`; `rngs` is new, in the call too, where it draws the dropout.
+    Differences from torch: no `device`; `checkpoint_every` and `rngs` are new; `rngs` in the call draws the dropout.
 
     >>> rnn = LSTM(10, 20, 2, bidirectional=True, rngs=nnx.Rngs(0))
     >>> output, (h_n, c_n) = rnn(jax.numpy.ones((5, 3, 10)))
@@ -267,6 +278,7 @@ class LSTM(RNNBase):
         dtype: Any = None,
         *,
         param_dtype: Any = None,
+        checkpoint_every: int | None = None,
         rngs: nnx.Rngs,
     ):
         super().__init__(
@@ -281,6 +293,7 @@ class LSTM(RNNBase):
             proj_size,
             dtype,
             param_dtype=param_dtype,
+            checkpoint_every=checkpoint_every,
             rngs=rngs,
         )
 
@@ -301,6 +314,8 @@ class GRU(RNNBase):
         bidirectional: whether each layer has a second direction that runs from the end to the beginning.
         dtype: dtype of the parameters, float32 when not given.
         param_dtype: dtype of the parameters in place of `dtype`, which is then that of the computation; see `Layer`.
+        checkpoint_every: for long sequences: of the steps, one state in so many is kept for the gradient, and the steps
+            between are computed again. None keeps what each step needs.
         rngs: random streams; `params` draws all parameters from `U(-1/sqrt(H), 1/sqrt(H))`, `dropout` the dropout.
 
     Attributes:
@@ -316,7 +331,7 @@ class GRU(RNNBase):
         TypeError: an argument or `hx` is of another type or dtype.
         ValueError: a size does not fit, the input's dtype is not that of the parameters, or `proj_size` is given.
 
-    Differences from torch: no `device`; `rngs` is new, in the call too, where it draws the dropout.
+    Differences from torch: no `device`; `checkpoint_every` and `rngs` are new; `rngs` in the call draws the dropout.
 
     >>> rnn = GRU(10, 20, batch_first=True, rngs=nnx.Rngs(0))
     >>> output, h_n = rnn(jax.numpy.ones((3, 5, 10)))
@@ -339,6 +354,7 @@ class GRU(RNNBase):
         *,
         proj_size: None = None,
         param_dtype: Any = None,
+        checkpoint_every: int | None = None,
         rngs: nnx.Rngs,
     ):
         if proj_size is not None:
@@ -354,6 +370,7 @@ class GRU(RNNBase):
             bidirectional,
             dtype=dtype,
             param_dtype=param_dtype,
+            checkpoint_every=checkpoint_every,
             rngs=rngs,
         )
 

@@ -2,6 +2,7 @@
 
 import inspect
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -553,3 +554,52 @@ def test_shard_map():
         out_specs=spec("data"),
     )
     np.testing.assert_allclose(jax.jit(local)(state, x), layer(x)[0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("every", [1, 3, 4, 7, 20])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_checkpoints_change_no_number(kind: str, every: int):
+    """12 steps in chunks that divide them, or do not, or are longer; both directions, and ends within a chunk."""
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((12, 3, 4)).astype(np.float32))
+    lengths = jnp.asarray([12, 1, 7])
+    make = getattr(nn, kind)
+
+    def results(every: int | None, lengths: Any) -> Any:
+        layer = make(4, 5, 2, bidirectional=True, checkpoint_every=every, rngs=nnx.Rngs(0))
+        layer.eval()
+        graph, state = nnx.split(layer)
+
+        def loss(state: Any, x: Any) -> Any:
+            layer = nnx.merge(graph, state)
+            run = F.rnn_tanh if kind == "RNN" else getattr(F, kind.lower())
+            weights = [weight[...] for weights in layer.all_weights for weight in weights]
+            output, *last = run(
+                x, None, weights, num_layers=2, bidirectional=True, lengths=lengths, checkpoint_every=every
+            )
+            return jnp.sin(output).sum() + sum(jnp.cos(h).sum() for h in last), layer(x)
+
+        (value, output), gradients = jax.value_and_grad(loss, (0, 1), has_aux=True)(state, x)
+        return value, output, gradients
+
+    for ends in (None, lengths):
+        expected, found = jax.tree.leaves(results(None, ends)), jax.tree.leaves(results(every, ends))
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+
+
+def test_checkpoints_keep_less_for_the_gradient():
+    x = jnp.ones((1024, 4, 16))
+
+    def memory(every: int | None) -> int:
+        layer = nn.LSTM(16, 64, checkpoint_every=every, rngs=nnx.Rngs(0))
+        graph, state = nnx.split(layer)
+        gradient = jax.grad(lambda state: nnx.merge(graph, state)(x)[0].sum())
+        return jax.jit(gradient).lower(state).compile().memory_analysis().temp_size_in_bytes
+
+    assert memory(32) < memory(None) / 6
+
+
+@pytest.mark.parametrize(("every", "error"), [(0, ValueError), (2.5, TypeError)])
+def test_checkpoints_that_are_no_count_are_refused(every: Any, error: type):
+    with pytest.raises(error, match="checkpoint_every"):
+        nn.GRU(2, 3, checkpoint_every=every, rngs=nnx.Rngs(0))
