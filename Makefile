@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 EXTRAS ?= test
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: help demo test parity zoo bench pages examples lint format docs clean dev
+.PHONY: help demo test test-all parity zoo bench pages examples lint format docs clean dev
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with the packages of constraints.txt (about two minutes, once) ..."
@@ -23,6 +23,9 @@ demo: $(READY)  ## two torch models, their checkpoints, the same models in JAX, 
 test: $(READY)  ## every test, then our own cases against torch
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 	$(BIN)/python -m parity --quick
+
+test-all: $(READY)  ## the same with every random problem and every training program
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --exhaustive
 
 parity: $(READY)  ## the whole parity suite, its results into docs/parity/
 	$(BIN)/python -m parity --report docs/parity

@@ -13,6 +13,17 @@ import jax
 import pytest
 
 
+def pytest_addoption(parser):
+    parser.addoption("--exhaustive", action="store_true", help="every random problem, and every training program")
+
+
+def pytest_collection_modifyitems(config, items):
+    left = [item for item in items if item.get_closest_marker("exhaustive")]
+    if left and not config.getoption("--exhaustive"):
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
+
+
 @pytest.fixture(autouse=True)
 def strict_promotion():
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):

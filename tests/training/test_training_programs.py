@@ -38,7 +38,13 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("command", PROGRAMS)
+# nets whose like are seen, and which take long to compile
+LONG = {command for command in PROGRAMS if any(f"--net {net} " in command for net in ("cnn1", "inception", "residual"))}
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(c, marks=[pytest.mark.exhaustive] if c in LONG else []) for c in PROGRAMS]
+)
 def test_curves_are_torchs(command, tmp_path):
     folders, bound, pictures = PROGRAMS[command]
     run(*command.split(), "--torch", "--out", tmp_path)
