@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 EXTRAS ?= test
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: help demo test test-all parity zoo bench pages examples lint format docs clean dev
+.PHONY: help demo test test-all parity forms zoo bench pages examples lint format docs clean dev
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -31,6 +31,11 @@ parity: $(READY)  ## the whole parity suite, its results into docs/parity/
 	$(BIN)/python -m parity --report docs/parity
 	$(BIN)/python -m parity.coverage docs/parity/coverage.md
 	$(BIN)/python -m parity.tensor_names docs/parity/operators.md
+
+FORMS = product sums "sums in turn" split taps phases flipped direct
+
+forms: $(READY)  ## the suite's convolutions once more in each of their forms
+	for form in $(FORMS); do $(BIN)/python -m parity --only "conv/*" --only "module_db/*Conv*" --dtype f64 --form "$$form" || exit 1; done
 
 zoo: $(READY)  ## every classification model of torchvision, converted and compared; results into docs/parity/
 	$(BIN)/python -m benchmarks.zoo --report docs/parity/zoo.md

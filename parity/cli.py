@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import nullcontext
 from enum import StrEnum
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -63,6 +64,9 @@ def main(
     report: Annotated[Path | None, typer.Option(help="Folder for report.json and report.md.")] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: as many as there are cores.")] = 0,
     cache: Annotated[Path, typer.Option(help="Where compiled programs are kept from run to run.")] = CACHE,
+    form: Annotated[
+        str | None, typer.Option(help="Compute convolutions in this form wherever it can be, not in the fastest.")
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Print the names of the cases and stop.")] = False,
 ) -> None:
     """Compare every layer and function with torch: outputs, gradients, buffers, distributions of random draws."""
@@ -71,10 +75,13 @@ def main(
     ways = ("jit",) if quick else None
     prepare(device, str(cache))
 
+    from jaxnets.lowering.conv_forms import NAMES
     from parity.case import Case
     from parity.database import find
     from parity.suite import Results
 
+    if form is not None and form not in NAMES:
+        fail(f"no form {form!r}, only {', '.join(NAMES)}")
     names = [name for name, case in find(only or []).items() if isinstance(case, Case) or not quick]
     if not names:
         fail(f"no case matches {' or '.join(only or [])}; see python -m parity --list")
@@ -90,7 +97,7 @@ def main(
     ) as progress:
         task = progress.add_task("cases", total=len(names))
         try:
-            for found in _check_all(names, dtypes, ways, jobs, device, str(cache)):
+            for found in _check_all(names, dtypes, ways, jobs, device, str(cache), form):
                 checks += found
                 _show(progress, task, checks, time.monotonic() - began)
         except KeyboardInterrupt:
@@ -157,11 +164,12 @@ def _check_all(
     jobs: int,
     device: str | None,
     cache: str,
+    form: str | None,
 ) -> Iterator[list["Check"]]:
     """The checks of some cases, as they are done."""
     if jobs == 1 or len(names) == 1:
         for name in names:
-            yield check([name], dtypes, ways)
+            yield check([name], dtypes, ways, form)
         return
     # Neighbours share small programs: a process gets some at a time.
     chunks = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
@@ -170,7 +178,7 @@ def _check_all(
         min(jobs, len(chunks)), mp_context=get_context("spawn"), initializer=prepare, initargs=(device, cache)
     ) as pool:
         try:
-            for future in as_completed([pool.submit(check, chunk, dtypes, ways) for chunk in chunks]):
+            for future in as_completed([pool.submit(check, chunk, dtypes, ways, form) for chunk in chunks]):
                 yield future.result()
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -179,14 +187,21 @@ def _check_all(
             raise
 
 
-def check(names: Sequence[str], dtypes: Sequence[str], ways: Sequence[str] | None) -> list["Check"]:
+def check(
+    names: Sequence[str], dtypes: Sequence[str], ways: Sequence[str] | None, form: str | None = None
+) -> list["Check"]:
     """The checks of some cases of the database, in a process of its own."""
+    from jaxnets.lowering.choice import only
     from parity.database import find
     from parity.suite import check_case
 
-    return [
-        found for name, case in find(names).items() for dtype in dtypes for found in check_case(name, case, dtype, ways)
-    ]
+    with only(form) if form else nullcontext():
+        return [
+            found
+            for name, case in find(names).items()
+            for dtype in dtypes
+            for found in check_case(name, case, dtype, ways)
+        ]
 
 
 def versions(device: str | None, dtypes: Sequence[str]) -> dict[str, str]:

@@ -416,3 +416,5 @@ OF_WEIGHT = (
     ),
     Form("direct", direct_of_weight),
 )
+
+NAMES = tuple(dict.fromkeys(form.name for table in (OUTPUT, OF_INPUT, OF_WEIGHT) for form in table))

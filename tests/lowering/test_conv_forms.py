@@ -15,7 +15,7 @@ from jaxnets.lowering.choice import only
 from jaxnets.lowering.conv import conv, conv_transpose
 
 TABLES = (conv_forms.OUTPUT, conv_forms.OF_INPUT, conv_forms.OF_WEIGHT)
-FORMS = {form.name for table in TABLES for form in table}
+FORMS = set(conv_forms.NAMES)
 
 
 def drawn(seed: int) -> tuple[Any, Any, Any, tuple[Any, ...]]:
