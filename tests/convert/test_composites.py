@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from flax import nnx
 from torch.utils.checkpoint import checkpoint
 
 import jaxnets
 from jaxnets.convert import ConversionError
 from tests.convert.calls import check, equal
+from tests.convert.proof import proven
+from tests.convert.small import net
 
 _random = torch.Generator().manual_seed(0)
 
@@ -461,6 +464,22 @@ DERIVED = {
 def test_calls(name):
     function, *arrays = CALLS[name]
     check(function, arrays, gradient=name in DERIVED)
+
+
+def test_a_block_that_is_computed_again_for_its_gradient():
+    """Reentrant, torch computes it without a gradient first; the source has the block and its gradient."""
+
+    def forward(self, x):
+        return self.last(checkpoint(lambda a: torch.tanh(self.block(a)), self.first(x), use_reentrant=True))
+
+    module = net(forward, first=torch.nn.Linear(3, 4), block=torch.nn.Linear(4, 4), last=torch.nn.Linear(4, 2))
+    x = real(5, 3)
+    model, _ = proven(module, (x,), grad=False)  # which asks for a gradient in a way that torch refuses here
+    module(x).square().sum().backward()
+    gradients = nnx.grad(lambda model: jnp.square(model(jnp.asarray(x.numpy()))).sum())(model)
+    for name, parameter in module.named_parameters():
+        layer, _, key = name.partition(".")
+        np.testing.assert_allclose(gradients[layer][key][...], parameter.grad, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 class _Norm(torch.nn.Module):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.utils.checkpoint
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -145,6 +146,7 @@ def _listen(recorder: Recorder, inputs: tuple[tuple[Any, ...], dict[str, Any]]) 
         _drawing() as drawn,
         packing.intercepted(recorder.packed),
         _quiet(),
+        _checkpoints_called(),
         recorder.modules.told(),
         recorder.fake,
         DispatchListener(recorder),
@@ -176,6 +178,20 @@ def _drawing() -> Iterator[list[str]]:
         drawn += ["numpy.random"] if str(np.random.get_state()) != str(states[1]) else []
         random.setstate(states[0])
         np.random.set_state(states[1])
+
+
+@contextmanager
+def _checkpoints_called() -> Iterator[None]:
+    """`torch.utils.checkpoint` calls its function and no more: what is kept for a gradient changes no number.
+
+    Reentrant, it would call it without a gradient, and again, with one, when the gradient is asked for.
+    """
+    function = torch.utils.checkpoint.CheckpointFunction
+    function.apply = staticmethod(lambda run, preserve_rng_state, *args: run(*args))  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del function.apply
 
 
 @contextmanager
