@@ -62,12 +62,13 @@ def recurrence(
     # A scan's state keeps its type: where it lies on a mesh is settled by the first step, so also before it.
     settled = jnp.zeros_like(affine(input[0], weights.ih, weights.bias_ih))
     state = tuple(h + settled[:, : h.shape[-1]] for h in state)
-    hoisted, in_turn = (partial(_apart, update, reverse, hoist) for hoist in (True, False))
-    joined = partial(_joined, update, reverse)
-    can_join = adds and weights.hr is None and input.dtype.itemsize >= 4
+    hoisted, plain = (partial(_apart, update, reverse, hoist) for hoist in (True, False))
+    # what is kept of a step against what a step would add to the weights' gradients
+    is_less = adds or 4 * input.shape[1] <= weights.ih.shape[1] + weights.hh.shape[1]
+    keeps = is_less and weights.hr is None and input.dtype.itemsize >= 4
     # much of the work is the inputs' product, and one large one is the fastest, or it is not
     is_wide = input.shape[-1] > weights.hh.shape[-1]
-    on_cpu = hoisted if is_wide else joined if can_join else in_turn
+    on_cpu = hoisted if is_wide else partial(_in_turn, update, reverse, adds) if keeps else plain
     return lax.platform_dependent(input, state, weights, lengths, cpu=on_cpu, default=hoisted)
 
 
@@ -129,57 +130,76 @@ def _apart(
     return outputs, state
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _joined(
-    update: Update, reverse: bool, input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def _in_turn(
+    update: Update,
+    reverse: bool,
+    adds: bool,
+    input: jax.Array,
+    state: State,
+    weights: Weights,
+    lengths: jax.Array | None,
 ) -> tuple[jax.Array, State]:
-    """One product in each step, of input and hidden state side by side, where the cell reads but their sum.
+    """Both products in each step; one, of input and hidden state side by side, where the cell reads but their sum.
 
-    Its gradient keeps the sums and the states, computes the gates again, and adds up nothing from step to step: the
+    Its gradient keeps the products and the states, computes the gates again, and adds up nothing from step to step: the
     weights' gradients are products over all steps at once.
     """
-    outputs, last, _ = _joined_with_steps(update, reverse, input, state, weights, lengths)
+    outputs, last, _ = _in_turn_with_steps(update, reverse, adds, input, state, weights, lengths)
     return outputs, last
 
 
-def _joined_with_steps(
-    update: Update, reverse: bool, input: jax.Array, state: State, weights: Weights, lengths: jax.Array | None
-) -> tuple[jax.Array, State, tuple[jax.Array, State]]:
-    """Also each step's sum of products, and the state before it."""
+def _in_turn_with_steps(
+    update: Update,
+    reverse: bool,
+    adds: bool,
+    input: jax.Array,
+    state: State,
+    weights: Weights,
+    lengths: jax.Array | None,
+) -> tuple[jax.Array, State, tuple[State, State]]:
+    """Also each step's products, or their sum alone, and the state before it."""
     joined = jnp.concatenate([weights.ih, weights.hh], 1)
     bias = None if weights.bias_ih is None or weights.bias_hh is None else weights.bias_ih + weights.bias_hh
 
     def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, Any]:
         input, time = x
-        total = affine(jnp.concatenate([input, state[0]], 1), joined, bias)
-        new, output = _resting(update(total, jnp.zeros_like(total), state), state, time, lengths)
-        return new, (output, total, state)
+        if adds:
+            products: State = (affine(jnp.concatenate([input, state[0]], 1), joined, bias),)
+        else:
+            products = affine(input, weights.ih, weights.bias_ih), affine(state[0], weights.hh, weights.bias_hh)
+        new, output = _resting(_updated(update, products, state), state, time, lengths)
+        return new, (output, products, state)
 
     last, (outputs, *steps) = lax.scan(body, state, (input, _times(input, lengths)), reverse=reverse)
     return outputs, last, tuple(steps)
 
 
-@_joined.defjvp
-def _joined_jvp(update: Update, reverse: bool, primals: Any, tangents: Any) -> Any:
+def _updated(update: Update, products: State, state: State) -> State:
+    input, hidden = products if len(products) == 2 else (*products, jnp.zeros_like(products[0]))
+    return update(input, hidden, state)
+
+
+@_in_turn.defjvp
+def _in_turn_jvp(update: Update, reverse: bool, adds: bool, primals: Any, tangents: Any) -> Any:
     input, state, weights, lengths = primals
     of_input, of_state, of_weights, _ = tangents
-    outputs, last, (totals, states) = _joined_with_steps(update, reverse, input, state, weights, lengths)
-    along = affine(of_input, weights.ih, None) + affine(input, of_weights.ih, of_weights.bias_ih)
-    along = along + affine(states[0], of_weights.hh, of_weights.bias_hh)
+    outputs, last, (products, states) = _in_turn_with_steps(update, reverse, adds, input, state, weights, lengths)
+    of_ih = affine(of_input, weights.ih, None) + affine(input, of_weights.ih, of_weights.bias_ih)
+    of_hh = affine(states[0], of_weights.hh, of_weights.bias_hh)
+    along = (of_ih + of_hh,) if adds else (of_ih, of_hh)
 
     @partial(jax.checkpoint, prevent_cse=False)  # or each gate would be kept for each step
-    def tangent(total: jax.Array, state: State, of_total: jax.Array, of_state: State) -> State:
-        def function(total: jax.Array, state: State) -> State:
-            return update(total, jnp.zeros_like(total), state)
-
-        return jax.jvp(function, (total, state), (of_total, of_state))[1]
+    def tangent(products: State, state: State, of_products: State, of_state: State) -> State:
+        return jax.jvp(partial(_updated, update), (products, state), (of_products, of_state))[1]
 
     def body(of_state: State, x: Any) -> tuple[State, jax.Array]:
-        total, state, of_total, time = x
-        new = tangent(total, state, of_total + affine(of_state[0], weights.hh, None), of_state)
-        return _resting(new, of_state, time, lengths)
+        products, state, of_products, time = x
+        *others, of_last = of_products
+        of_products = (*others, of_last + affine(of_state[0], weights.hh, None))
+        return _resting(tangent(products, state, of_products, of_state), of_state, time, lengths)
 
-    steps = (totals, states, along, _times(input, lengths))
+    steps = (products, states, along, _times(input, lengths))
     of_last, of_outputs = lax.scan(body, of_state, steps, reverse=reverse)
     return (outputs, last), (of_outputs, of_last)
 
