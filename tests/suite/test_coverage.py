@@ -26,7 +26,7 @@ def arguments(cls: type) -> list[tuple[str, str]]:
     return [
         (name, re.sub(" at 0x.*", "", repr(argument.default)))
         for name, argument in inspect.signature(cls).parameters.items()
-        if name not in ("device", "rngs", "param_dtype")
+        if name not in ("device", "rngs", "param_dtype", "checkpoint_every")
     ]
 
 

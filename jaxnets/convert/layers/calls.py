@@ -73,7 +73,7 @@ class Build:
 def parameters(name: str) -> Mapping[str, inspect.Parameter]:
     """The parameters of a constructor or function of `jaxnets.nn`, `rngs` included, by name.
 
-    `param_dtype` is left out: torch's layers compute in the dtype of their parameters.
+    What torch does not have is left out: its layers compute in the dtype of their parameters, and keep every step.
 
     >>> list(parameters("Linear"))
     ['in_features', 'out_features', 'bias', 'dtype', 'rngs']
@@ -82,7 +82,7 @@ def parameters(name: str) -> Mapping[str, inspect.Parameter]:
     constructor = getattr(target, "__init__") if inspect.isclass(target) else target  # noqa: B009
     found = inspect.signature(constructor).parameters
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    ours = ("self", "param_dtype")
+    ours = ("self", "param_dtype", "checkpoint_every")
     return MappingProxyType({n: p for n, p in found.items() if n not in ours and p.kind not in variadic})
 
 
