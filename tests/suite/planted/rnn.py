@@ -51,10 +51,10 @@ def recurrent_bias_lost(patch):
 def reverse_direction_starts_at_the_padding(patch):
     true = recurrence.recurrence
 
-    def wrong(update, input, state, weights, lengths=None, *, reverse=False, adds=False):
+    def wrong(update, input, state, weights, lengths=None, *, reverse=False, **settings):
         if not reverse or lengths is None:
-            return true(update, input, state, weights, lengths, reverse=reverse, adds=adds)
-        outputs, state = true(update, input, state, weights, reverse=True, adds=adds)
+            return true(update, input, state, weights, lengths, reverse=reverse, **settings)
+        outputs, state = true(update, input, state, weights, reverse=True, **settings)
         running = jnp.less(*jnp.meshgrid(jnp.arange(len(input)), lengths, indexing="ij"))
         return jnp.where(running[..., None], outputs, 0), state
 
