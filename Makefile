@@ -20,11 +20,11 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## two torch models, their checkpoints, the same models in JAX, and the proof
 	@$(BIN)/python -m examples.digits
 
-test: $(READY)  ## every test, then our own cases against torch
+test: $(READY)  ## the tests, then our own cases against torch
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 	$(BIN)/python -m parity --quick
 
-test-all: $(READY)  ## the same with every random problem and every training program
+test-all: $(READY)  ## every random problem and every training program, too
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --exhaustive
 
 parity: $(READY)  ## the whole parity suite, its results into docs/parity/
@@ -32,10 +32,9 @@ parity: $(READY)  ## the whole parity suite, its results into docs/parity/
 	$(BIN)/python -m parity.coverage docs/parity/coverage.md
 	$(BIN)/python -m parity.tensor_names docs/parity/operators.md
 
-FORMS = product sums "sums in turn" split taps phases flipped direct
-
 forms: $(READY)  ## the suite's convolutions once more in each of their forms
-	for form in $(FORMS); do $(BIN)/python -m parity --only "conv/*" --only "module_db/*Conv*" --dtype f64 --form "$$form" || exit 1; done
+	$(BIN)/python -c "from jaxnets.lowering.conv_forms import NAMES; print(*NAMES, sep='\n')" | while read -r form; do \
+	  $(BIN)/python -m parity --only "conv/*" --only "module_db/*Conv*" --dtype f64 --form "$$form" </dev/null || exit 1; done
 
 zoo: $(READY)  ## every classification model of torchvision, converted and compared; results into docs/parity/
 	$(BIN)/python -m benchmarks.zoo --report docs/parity/zoo.md

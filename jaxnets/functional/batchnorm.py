@@ -1,14 +1,13 @@
 """Batch normalisation: `torch.nn.functional.batch_norm`."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxnets import check
-from jaxnets.functional.normalized import check_floating, check_parameters
+from jaxnets.functional.normalized import check_floating, check_parameters, per_channel
 from jaxnets.functional.precision import wide
 from jaxnets.lowering.standardize import AxisName, moments, standardized
 
@@ -67,7 +66,7 @@ def batch_norm(
     if not input.size:
         return input
     x = wide(input)
-    centred = x - _per_channel(running_mean, x)
+    centred = x - per_channel(running_mean, x)
     return _scaled(centred, running_var, weight, bias, eps).astype(input.dtype)
 
 
@@ -109,12 +108,11 @@ def batch_norm_with_statistics(
     count = math.prod(x.shape[:1] + x.shape[2:]) * (1 if axis_name is None else lax.axis_size(axis_name))
     axes = (0, *range(2, x.ndim))
     if axis_name is None:
-        output, mean, var = standardized(x, _per_channel(weight, x), _per_channel(bias, x), axes, float(eps))
-        mean, var = mean.ravel(), var.ravel()
+        output, mean, var = standardized(x, per_channel(weight, x), per_channel(bias, x), axes, float(eps))
     else:
         centred, mean, var = moments(x, axes, axis_name)
-        mean, var = mean.ravel(), var.ravel()
-        output = _scaled(centred, var, weight, bias, eps)
+        output = _scaled(centred, var.ravel(), weight, bias, eps)
+    mean, var = mean.ravel(), var.ravel()
     return output.astype(input.dtype), mean, var * (count / max(count - 1, 1))
 
 
@@ -124,13 +122,8 @@ def _scaled(
     scale = 1 / jnp.sqrt(var.astype(centred.dtype) + float(eps))
     if weight is not None:
         scale = scale * weight.astype(centred.dtype)
-    output = centred * _per_channel(scale, centred)
-    return output if bias is None else output + _per_channel(bias, centred)
-
-
-def _per_channel(v: jax.Array | None, x: jax.Array) -> Any:
-    """`(C,)` with the axes and the dtype of `x`; None if it is."""
-    return None if v is None else v.astype(x.dtype).reshape((1, -1) + (1,) * (x.ndim - 2))
+    output = centred * per_channel(scale, centred)
+    return output if bias is None else output + per_channel(bias, centred)
 
 
 def _validated(input: jax.Array, eps: float, training: bool, **parameters: jax.Array | None) -> jax.Array:

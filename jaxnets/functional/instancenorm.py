@@ -1,13 +1,12 @@
 """Instance normalisation: `torch.nn.functional.instance_norm`."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxnets import check
-from jaxnets.functional.normalized import check_floating, check_parameters
+from jaxnets.functional.normalized import check_floating, check_parameters, per_channel
 from jaxnets.functional.precision import wide
 from jaxnets.lowering.standardize import standardized
 
@@ -66,7 +65,7 @@ def instance_norm(
         raise ValueError("running_mean, running_var: expected arrays without use_input_stats, got None")
     input = _validated(input, weight, bias)
     x = wide(input)
-    return _scaled(x - _per_channel(running_mean, x), _per_channel(running_var, x), weight, bias, eps, input)
+    return _scaled(x - per_channel(running_mean, x), per_channel(running_var, x), weight, bias, eps, input)
 
 
 def instance_norm_with_statistics(
@@ -105,7 +104,7 @@ def instance_norm_with_statistics(
     x = wide(input)
     if not x.size:
         return input, *(jnp.full(x.shape[1:2], jnp.nan, x.dtype),) * 2
-    parameters = _per_channel(weight, x), _per_channel(bias, x)
+    parameters = per_channel(weight, x), per_channel(bias, x)
     output, mean, var = standardized(x, *parameters, range(2, x.ndim), check.number("eps", eps))
     average, spread = (v.reshape(x.shape[:2]).mean(0) for v in (mean, var))
     return output.astype(input.dtype), average, spread * (count / (count - 1))
@@ -116,14 +115,9 @@ def _scaled(
 ) -> jax.Array:
     scale = 1 / jnp.sqrt(var + check.number("eps", eps))
     if weight is not None:
-        scale = scale * _per_channel(weight, centred)
+        scale = scale * per_channel(weight, centred)
     output = centred * scale
-    return (output if bias is None else output + _per_channel(bias, centred)).astype(input.dtype)
-
-
-def _per_channel(v: jax.Array | None, x: jax.Array) -> Any:
-    """`(C,)` with the axes and the dtype of `x`; None if it is."""
-    return None if v is None else v.astype(x.dtype).reshape((1, -1) + (1,) * (x.ndim - 2))
+    return (output if bias is None else output + per_channel(bias, centred)).astype(input.dtype)
 
 
 def _validated(input: jax.Array, weight: jax.Array | None, bias: jax.Array | None) -> jax.Array:

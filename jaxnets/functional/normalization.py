@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.distance import vector_norm
-from jaxnets.functional.normalized import check_floating, check_parameters
+from jaxnets.functional.normalized import check_floating, check_parameters, shaped
 from jaxnets.functional.precision import wide
 from jaxnets.lowering.pooling import sum_pool
 from jaxnets.lowering.standardize import standardized
@@ -57,7 +56,7 @@ def layer_norm(
     shape = input.shape[input.ndim - len(axes) :]
     check_parameters(input, shape, "which is normalized_shape", weight=weight, bias=bias)
     x, like = wide(input), (1,) * (input.ndim - len(axes)) + shape
-    parameters = _shaped(weight, x, like), _shaped(bias, x, like)
+    parameters = shaped(weight, x, like), shaped(bias, x, like)
     return standardized(x, *parameters, axes, check.number("eps", eps))[0].astype(input.dtype)
 
 
@@ -101,7 +100,7 @@ def rms_norm(
         weight = check.array("weight", weight)
         if weight.shape != shape:
             raise ValueError(f"weight: expected shape {shape}, which is normalized_shape, got {weight.shape}")
-        output = output * _shaped(weight, output, (1,) * (input.ndim - len(axes)) + shape)
+        output = output * shaped(weight, output, (1,) * (input.ndim - len(axes)) + shape)
     return output.astype(input.dtype)
 
 
@@ -155,7 +154,7 @@ def group_norm(
         return input
     grouped = wide(input).reshape(n, groups, channels // groups, *spatial)
     like = (1, *grouped.shape[1:3], *(1,) * len(spatial))
-    parameters = _shaped(weight, grouped, like), _shaped(bias, grouped, like)
+    parameters = shaped(weight, grouped, like), shaped(bias, grouped, like)
     output = standardized(grouped, *parameters, range(2, grouped.ndim), small)[0]
     return output.reshape(input.shape).astype(input.dtype)
 
@@ -322,8 +321,3 @@ def _normalized_axes(input: jax.Array, normalized_shape: Sequence[int]) -> tuple
     if input.ndim < len(shape) or input.shape[input.ndim - len(shape) :] != shape:
         raise ValueError(f"input: expected shape (*, {str(shape)[1:-1].rstrip(',')}), got {input.shape}")
     return tuple(range(input.ndim - len(shape), input.ndim))
-
-
-def _shaped(parameter: jax.Array | None, x: jax.Array, shape: tuple[int, ...]) -> Any:
-    """A parameter in this shape and the dtype of `x`; None if it is."""
-    return None if parameter is None else jnp.asarray(parameter).astype(x.dtype).reshape(shape)

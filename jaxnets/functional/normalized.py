@@ -1,4 +1,6 @@
-"""What all normalisations accept."""
+"""What all normalisations accept, and how their parameters lie along it."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,3 +27,13 @@ def check_parameters(input: jax.Array, shape: tuple[int, ...], what: str, **para
         dtype = next(iter(given.values())).dtype
         if dtype != input.dtype and not (input.dtype.itemsize == 2 and dtype == jnp.float32):
             check.same_dtype(input=input, **given)
+
+
+def shaped(parameter: jax.Array | None, x: jax.Array, shape: tuple[int, ...]) -> Any:
+    """A parameter in this shape and the dtype of `x`; None if it is."""
+    return None if parameter is None else jnp.asarray(parameter).astype(x.dtype).reshape(shape)
+
+
+def per_channel(parameter: jax.Array | None, x: jax.Array) -> Any:
+    """`(C,)` with the axes and the dtype of `x`; None if it is."""
+    return shaped(parameter, x, (1, -1, *(1,) * (x.ndim - 2)))

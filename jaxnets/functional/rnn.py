@@ -314,21 +314,8 @@ def lstm(
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html
     """
-    return _stack(
-        "LSTM",
-        input,
-        hx,
-        params,
-        has_biases,
-        num_layers,
-        dropout,
-        train,
-        bidirectional,
-        batch_first,
-        lengths,
-        key,
-        checkpoint_every,
-    )
+    layout = has_biases, num_layers, dropout, train, bidirectional, batch_first
+    return _stack("LSTM", input, hx, params, *layout, lengths, key, checkpoint_every)
 
 
 def gru(
@@ -362,21 +349,8 @@ def gru(
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html
     """
-    return _stack(
-        "GRU",
-        input,
-        hx,
-        params,
-        has_biases,
-        num_layers,
-        dropout,
-        train,
-        bidirectional,
-        batch_first,
-        lengths,
-        key,
-        checkpoint_every,
-    )
+    layout = has_biases, num_layers, dropout, train, bidirectional, batch_first
+    return _stack("GRU", input, hx, params, *layout, lengths, key, checkpoint_every)
 
 
 def rnn_tanh(
@@ -409,21 +383,8 @@ def rnn_tanh(
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RNN.html
     """
-    return _stack(
-        "RNN_TANH",
-        input,
-        hx,
-        params,
-        has_biases,
-        num_layers,
-        dropout,
-        train,
-        bidirectional,
-        batch_first,
-        lengths,
-        key,
-        checkpoint_every,
-    )
+    layout = has_biases, num_layers, dropout, train, bidirectional, batch_first
+    return _stack("RNN_TANH", input, hx, params, *layout, lengths, key, checkpoint_every)
 
 
 def rnn_relu(
@@ -456,21 +417,8 @@ def rnn_relu(
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RNN.html
     """
-    return _stack(
-        "RNN_RELU",
-        input,
-        hx,
-        params,
-        has_biases,
-        num_layers,
-        dropout,
-        train,
-        bidirectional,
-        batch_first,
-        lengths,
-        key,
-        checkpoint_every,
-    )
+    layout = has_biases, num_layers, dropout, train, bidirectional, batch_first
+    return _stack("RNN_RELU", input, hx, params, *layout, lengths, key, checkpoint_every)
 
 
 def _cell(

@@ -131,21 +131,13 @@ def _apart(
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def _in_turn(
-    update: Update,
-    reverse: bool,
-    adds: bool,
-    input: jax.Array,
-    state: State,
-    weights: Weights,
-    lengths: jax.Array | None,
-) -> tuple[jax.Array, State]:
+def _in_turn(update: Update, reverse: bool, adds: bool, *arrays: Any) -> tuple[jax.Array, State]:
     """Both products in each step; one, of input and hidden state side by side, where the cell reads but their sum.
 
     Its gradient keeps the products and the states, computes the gates again, and adds up nothing from step to step: the
     weights' gradients are products over all steps at once.
     """
-    outputs, last, _ = _in_turn_with_steps(update, reverse, adds, input, state, weights, lengths)
+    outputs, last, _ = _in_turn_with_steps(update, reverse, adds, *arrays)
     return outputs, last
 
 
@@ -159,20 +151,25 @@ def _in_turn_with_steps(
     lengths: jax.Array | None,
 ) -> tuple[jax.Array, State, tuple[State, State]]:
     """Also each step's products, or their sum alone, and the state before it."""
-    joined = jnp.concatenate([weights.ih, weights.hh], 1)
-    bias = None if weights.bias_ih is None or weights.bias_hh is None else weights.bias_ih + weights.bias_hh
+    products = _products(weights, adds)
 
     def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, Any]:
         input, time = x
-        if adds:
-            products: State = (affine(jnp.concatenate([input, state[0]], 1), joined, bias),)
-        else:
-            products = affine(input, weights.ih, weights.bias_ih), affine(state[0], weights.hh, weights.bias_hh)
-        new, output = _resting(_updated(update, products, state), state, time, lengths)
-        return new, (output, products, state)
+        found = products(input, state[0])
+        new, output = _resting(_updated(update, found, state), state, time, lengths)
+        return new, (output, found, state)
 
     last, (outputs, *steps) = lax.scan(body, state, (input, _times(input, lengths)), reverse=reverse)
     return outputs, last, tuple(steps)
+
+
+def _products(weights: Weights, adds: bool) -> Callable[[jax.Array, jax.Array], State]:
+    """What gives the products of an input and a hidden state, or their sum alone."""
+    if not adds:
+        return lambda input, h: (affine(input, weights.ih, weights.bias_ih), affine(h, weights.hh, weights.bias_hh))
+    joined = jnp.concatenate([weights.ih, weights.hh], 1)
+    bias = None if weights.bias_ih is None or weights.bias_hh is None else weights.bias_ih + weights.bias_hh
+    return lambda input, h: (affine(jnp.concatenate([input, h], 1), joined, bias),)
 
 
 def _updated(update: Update, products: State, state: State) -> State:

@@ -44,6 +44,7 @@ def possible(seed: int) -> list[str | None]:
 
 SEEDS = (*range(5), 97, 104, 128, 188)  # the last have kernels of one tap
 EACH = [(form, seed) for seed in SEEDS for form in possible(seed)]
+MORE = [pytest.param(form, seed, marks=pytest.mark.exhaustive) for seed in range(5, 10) for form in possible(seed)]
 
 
 def test_every_form_is_seen():
@@ -55,7 +56,7 @@ def close(found: Any, expected: Any) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize(("form", "seed"), EACH)
+@pytest.mark.parametrize(("form", "seed"), [*EACH, *MORE])
 def test_convolution(form: str | None, seed: int):
     of_x, of_weight, _, (stride, padding, dilation, groups) = drawn(seed)
     rng = np.random.default_rng(seed)
@@ -71,7 +72,7 @@ def test_convolution(form: str | None, seed: int):
         close([found, *pull(along)], [expected, *pull_direct(along)])
 
 
-@pytest.mark.parametrize(("form", "seed"), EACH)
+@pytest.mark.parametrize(("form", "seed"), [*EACH, *MORE])
 def test_transposed(form: str | None, seed: int):
     of_x, (channels_out, _, *kernel), extra, (stride, padding, dilation, groups) = drawn(seed)
     rng = np.random.default_rng(seed)

@@ -4,14 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import parity
+from jaxnets.lowering import conv_forms
 from parity import Case, Packed, bools, integers, normal, rounded, uniform
 from parity.case import identify, matches
 from parity.cases import CASES, FAMILIES
+from parity.cli import check
 from parity.database import find
 from parity.tolerance import Tolerance, measure
 from parity.tolerances import LOOSER, Looser, looser
@@ -192,11 +195,28 @@ def test_the_command_writes_a_report_and_succeeds(tmp_path):
     assert "| linear | forward |" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_a_form_is_taken_where_it_can_be(monkeypatch):
+    """A form that is broken fails where it is asked for, and nowhere else."""
+
+    def broken(*args):
+        raise ArithmeticError("this form")
+
+    table = [replace(form, compute=broken) if form.name == "taps" else form for form in conv_forms.OUTPUT]
+    monkeypatch.setattr(conv_forms, "OUTPUT", table)
+    case = ["conv/Conv2d(4, 6, 3)[normal(2,4,9,7)]"]
+    assert any("this form" in found.why for found in check(case, ["f32"], ["jit"], "taps"))
+    assert {found.status for found in check(case, ["f32"], ["jit"])} == {"passed"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (["--only", "nothing-like-this"], "parity: no case matches nothing-like-this; see python -m parity --list"),
         (["--device", "tpu"], "parity: device tpu: JAX finds none here, only cpu"),
+        (
+            ["--form", "fft"],
+            f"parity: no form 'fft', only {', '.join(conv_forms.NAMES)}",
+        ),
     ],
 )
 def test_the_command_refuses_in_one_line(arguments, text):

@@ -69,7 +69,7 @@ def fast_variance(patch):
         count = input.size // input.shape[1]
         mean = input.mean(axes)
         var = jnp.maximum(jnp.square(input).mean(axes) - jnp.square(mean), 0)
-        output = batchnorm._scaled(input - batchnorm._per_channel(mean, input), var, weight, bias, eps)
+        output = batchnorm._scaled(input - batchnorm.per_channel(mean, input), var, weight, bias, eps)
         return output, mean, var * count / (count - 1)
 
     patch.setattr(functional, "batch_norm_with_statistics", wrong)
