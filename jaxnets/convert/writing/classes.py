@@ -9,7 +9,7 @@ import torch
 
 from jaxnets.convert import expressions as e
 from jaxnets.convert.writing.members import is_name
-from jaxnets.convert.writing.nodes import Slot, node_expression, ordered
+from jaxnets.convert.writing.nodes import Slot, existing, node_expression, ordered
 from jaxnets.convert.writing.templates import Parameter, Template
 
 __all__ = ["class_statement", "factory", "frozen"]
@@ -103,8 +103,7 @@ def _layers(found: Template) -> list[ast.expr]:
     layers = {name: node_expression(x) for name, x in found.parts.items()}
     missing = {p.name for p in found.parameters if any(x is None for x in p.values)}
     if any(isinstance(x, Slot) and x.name in missing for x in found.parts.values()):
-        every = ast.List(list(layers.values()))
-        return [ast.Starred(e.template("[layer for layer in every if layer is not None]", every=every))]
+        return [existing(list(layers.values()))]
     numbered = list(layers) == [str(i) for i in range(len(layers))]
     return list(layers.values()) if numbered else [ordered(layers)]
 

@@ -32,6 +32,25 @@ def rolled(statements: Sequence[ast.stmt], containers: Mapping[str, Sequence[str
         statements: of one body.
         containers: the keys of each list or dict of layers, as source says them, by its path from the module.
     """
+    named = _with_named_result(statements)
+    if named is not None:
+        found = _rolled(named, containers)
+        if isinstance(found[-2], ast.For):
+            return found
+    return _rolled(statements, containers)
+
+
+def _with_named_result(statements: Sequence[ast.stmt]) -> list[ast.stmt] | None:
+    """`x = f(x); return g(x)` as `x = f(x); x = g(x); return x`: the last may be one of a repetition, too."""
+    if len(statements) < 2 or not isinstance(statements[-2], ast.Assign) or not isinstance(statements[-1], ast.Return):
+        return None
+    target, value = statements[-2].targets[0], statements[-1].value
+    if not isinstance(target, ast.Name) or value is None:
+        return None
+    return [*statements[:-1], ast.Assign([ast.Name(target.id)], value), ast.Return(ast.Name(target.id))]
+
+
+def _rolled(statements: Sequence[ast.stmt], containers: Mapping[str, Sequence[str]]) -> list[ast.stmt]:
     result: list[ast.stmt] = []
     texts = [e.unparse(x) for x in statements]
     i = 0

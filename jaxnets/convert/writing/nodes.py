@@ -2,8 +2,8 @@
 
 import ast
 import keyword
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,11 +24,14 @@ __all__ = [
     "Parts",
     "Shared",
     "Slot",
+    "Sometimes",
+    "existing",
     "is_equal",
     "node_expression",
     "ordered",
     "parts",
     "rebuilt",
+    "slots_of",
 ]
 
 
@@ -99,12 +102,31 @@ class Shared:
     path: str
 
 
+@dataclass(frozen=True)
+class Sometimes:
+    """A layer that only some modules have.
+
+    Args:
+        node: the layer.
+        having: whether it is there, for each instance.
+        name: what it is called.
+        slot: what tells whether it is there: a bool, or what is None where it is not; None as long as that is open.
+        is_flag: whether it is a bool.
+    """
+
+    node: Any
+    having: tuple[bool, ...]
+    name: str
+    slot: Slot | None = None
+    is_flag: bool = False
+
+
 def node_expression(node: Any) -> ast.expr:
     """The expression that builds a part."""
     if isinstance(node, Build):
         return build_expression(node)
     if isinstance(node, Slot):
-        return ast.parse(repr(node), mode="eval").body
+        return _slot(node)
     if isinstance(node, Own):
         return _own(node)
     if isinstance(node, Children):
@@ -113,6 +135,9 @@ def node_expression(node: Any) -> ast.expr:
         return e.call("nn.Identity")
     if isinstance(node, Held):
         return _held(node)
+    if isinstance(node, Sometimes):
+        condition = "slot" if node.is_flag else "slot is not None"
+        return e.template(f"layer if {condition} else None", layer=node_expression(node.node), slot=_slot(node.slot))
     if isinstance(node, tuple):
         return ast.Tuple([node_expression(x) for x in node])
     if isinstance(node, list):
@@ -120,6 +145,10 @@ def node_expression(node: Any) -> ast.expr:
     if isinstance(node, np.dtype):
         return e.dotted(f"jnp.{node.name}")
     return e.literal(node)
+
+
+def _slot(slot: Slot | None) -> ast.expr:
+    return ast.parse(repr(slot), mode="eval").body
 
 
 def _own(node: Own) -> ast.expr:
@@ -155,6 +184,8 @@ def _layers(node: Children) -> list[ast.expr]:
     names, values = [name for name, _ in node.items], [x for _, x in node.items]
     numbered = names == [str(i) for i in range(len(names))]
     if node.kind == "Sequential":
+        if any(isinstance(x, Sometimes) for x in values):
+            return [existing([node_expression(x) for x in values])]
         if numbered:
             return _repeated(values)
         return [ordered({name: node_expression(x) for name, x in node.items})]
@@ -168,6 +199,12 @@ def _layers(node: Children) -> list[ast.expr]:
             return [ast.ListComp(generator.elt, generator.generators)]
         return [ast.List(repeats)]
     return [ast.Dict([e.literal(name) for name in names], [node_expression(x) for x in values])]
+
+
+def existing(layers: list[ast.expr]) -> ast.expr:
+    """The layers that are not None, as arguments."""
+    every = ast.List(layers)
+    return ast.Starred(e.template("[layer for layer in every if layer is not None]", every=every))
 
 
 def ordered(items: Mapping[str, ast.expr]) -> ast.expr:
@@ -246,6 +283,9 @@ def parts(node: Any) -> Parts | None:
             kind = Held, node.kind, node.dtype, len(node.shape), None if node.data is None else id(node)
             names = ["size"] * len(node.shape)
             return Parts(kind, names, node.shape, lambda new: Held(node.kind, tuple(new), node.dtype, node.data))
+        case Sometimes():
+            names, values = ["", ""], [node.node, node.slot]
+            return Parts((Sometimes,), names, values, lambda new: replace(node, node=new[0], slot=new[1]))
         case tuple():
             return Parts((tuple, len(node)), [""] * len(node), node, tuple)
     return None
@@ -259,3 +299,12 @@ def rebuilt(function: Callable[[Any], Any], node: Any) -> Any:
     """The node with `function` applied to each of its parts."""
     found = parts(node)
     return function(node) if found is None else found.rebuilt([rebuilt(function, x) for x in found.values])
+
+
+def slots_of(node: Any) -> Iterator[Slot]:
+    """The slots inside of a node."""
+    if isinstance(node, Slot):
+        yield node
+    found = parts(node)
+    for x in () if found is None else found.values:
+        yield from slots_of(x)

@@ -5,14 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxnets.convert.layers.calls import Build
 from jaxnets.convert.writing.constructors import signature
-from jaxnets.convert.writing.nodes import Children, Slot, is_equal
+from jaxnets.convert.writing.nodes import Children, Held, Own, Slot, is_equal
 
-__all__ = ["Instance", "Row", "Slots", "is_simple", "multiples", "setting"]
+__all__ = ["FREE", "Instance", "Row", "Slots", "is_simple", "multiples", "setting"]
 
 
 MULTIPLES = (2, 3, 4, 6, 8)
 """Times that one number is taken for a multiple of another."""
+
+FREE = {
+    *("ReLU", "ReLU6", "SiLU", "GELU", "Hardswish", "Hardsigmoid", "Sigmoid", "Tanh", "LeakyReLU"),
+    *("ELU", "Mish", "Identity", "Softplus", "SELU", "CELU", "Hardtanh"),
+}
+"""Layers without numbers of their own."""
 
 
 @dataclass
@@ -79,7 +86,7 @@ class Slots:
             full = [setting(vars(x.module)[attribute]) for x in self.instances]
             needed = [True] * len(full)
         for i, row in enumerate(self.rows):
-            if row.attribute == attribute and _agree(row, full, needed, hint):
+            if row.attribute == attribute and all(map(_can_be_shared, full)) and _agree(row, full, needed, hint):
                 row.values = [a if n else b for a, b, n in zip(row.values, full, row.needed, strict=True)]
                 row.needed = [a or b for a, b in zip(row.needed, needed, strict=True)]
                 row.hints.append(hint)
@@ -131,9 +138,15 @@ def is_simple(x: Any) -> bool:
     return x is None or isinstance(x, bool | int | float | str) or (isinstance(x, tuple) and all(map(is_simple, x)))
 
 
+def _can_be_shared(x: Any) -> bool:
+    """Whether one value can stand in two places: of layers, those that hold nothing."""
+    return x.name in FREE if isinstance(x, Build) else not isinstance(x, Own | Children | Held)
+
+
 def _agree(row: Row, values: list[Any], needed: list[bool], hint: str) -> bool:
     """Whether a row can have these values, too: equal ones, or for other instances what goes by the same name."""
     both = [(a, b) for a, b, n, m in zip(row.values, values, row.needed, needed, strict=True) if n and m]
     if not all(is_equal(a, b) for a, b in both):
         return False
-    return row.needed == needed or hint in row.hints
+    one_has_all = len(both) in (sum(row.needed), sum(needed)) and len({a for a, _ in both}) > 1
+    return row.needed == needed or hint in row.hints or one_has_all

@@ -16,7 +16,7 @@ from jaxnets.convert.writing.constructors import signature
 from jaxnets.convert.writing.nodes import Slot, rebuilt
 from jaxnets.convert.writing.slots import Instance, Row, Slots, is_simple, multiples, setting
 from jaxnets.convert.writing.titles import titles
-from jaxnets.convert.writing.unify import unified
+from jaxnets.convert.writing.unify import settled, unified
 
 __all__ = ["Parameter", "Template", "template"]
 
@@ -76,6 +76,7 @@ def template(name: str, base: str, origin: str, instances: list[Instance]) -> tu
     for i in range(max(len(x.further) for x in instances)):
         bodies = [x.further[i] if i < len(x.further) else None for x in instances]
         found.further.append(one_body(instances, bodies, slots))
+    parts = {n: settled(x, slots) for n, x in parts.items()}
     times = multiples(slots)
     rows = {i: row for i, row in enumerate(slots.rows) if times[i] == (i, 1)}
     named = titles(slots, rows)

@@ -6,17 +6,12 @@ from typing import Any
 
 from jaxnets.convert.layers.calls import Build
 from jaxnets.convert.writing.constructors import passed
-from jaxnets.convert.writing.slots import Row, Slots
+from jaxnets.convert.writing.slots import FREE, Row, Slots
 
 __all__ = ["titles"]
 
 TAKEN = {"self", "rngs", "deterministic", "jax", "jnp", "nn", "nnx", "F", "ops"}
 """Names that no parameter has."""
-
-ACTIVATIONS = {
-    *("ReLU", "ReLU6", "SiLU", "GELU", "Hardswish", "Hardsigmoid", "Sigmoid", "Tanh", "LeakyReLU"),
-    *("ELU", "Mish", "Identity", "PReLU", "Softplus", "SELU", "CELU", "Hardtanh"),
-}
 
 
 def titles(slots: Slots, rows: dict[int, Row]) -> dict[int, str]:
@@ -45,6 +40,7 @@ def _title(row: Row, known: dict[str, str], taken: set[str], parts: set[str]) ->
 
 def _candidates(row: Row, known: dict[str, str]) -> list[str]:
     candidates = [known[hint] for hint in row.hints if hint in known]
+    candidates += [f"hidden_{unit}" for unit in ("channels", "features") if _is_between(row.hints, unit)]
     for hint in row.hints:
         plain = hint.removeprefix("self.")
         head, _, last = plain.rpartition(".")
@@ -56,6 +52,12 @@ def _candidates(row: Row, known: dict[str, str]) -> list[str]:
     return candidates
 
 
+def _is_between(hints: list[str], unit: str) -> bool:
+    """Whether it is the size of what one layer gives to another."""
+    uses = [hint.rpartition(".")[2] for hint in hints]
+    return uses[0] == f"out_{unit}" and f"in_{unit}" in uses
+
+
 def _proper(name: str) -> str:
     name = re.sub(r"\W", "_", name)
     return name if name.isidentifier() and not keyword.iskeyword(name) else f"layer_{name}"
@@ -64,6 +66,6 @@ def _proper(name: str) -> str:
 def _kind_name(values: list[Any]) -> str | None:
     """What layers are, where a container's place is taken by one or another, or by none."""
     names = {x.name for x in values if isinstance(x, Build)}
-    if names and names <= ACTIVATIONS and all(x is None or isinstance(x, Build) for x in values):
+    if names and names <= {*FREE, "PReLU"} and all(x is None or isinstance(x, Build) for x in values):
         return "activation"
     return None

@@ -2,30 +2,76 @@
 
 import ast
 import copy
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from jaxnets.convert.layers.calls import Build
 from jaxnets.convert.layers.source import plain
-from jaxnets.convert.writing.nodes import Children, Own, Shared, is_equal, parts
+from jaxnets.convert.writing.align import aligned
+from jaxnets.convert.writing.nodes import Children, Own, Shared, Sometimes, is_equal, parts, slots_of
 from jaxnets.convert.writing.slots import Instance, Slots
 
-__all__ = ["shape_of", "unified", "unified_code"]
+__all__ = ["settled", "shape_of", "unified", "unified_code"]
 
 
-def unified(nodes: list[Any], slots: Slots, hint: str) -> Any:
-    """What nodes share, with slots where they differ."""
+def unified(nodes: list[Any], slots: Slots, hint: str, group: Sequence[Instance] | None = None) -> Any:
+    """What the nodes of a group of instances, or of all, share, with slots where they differ."""
     first = nodes[0]
     if all(is_equal(x, first) for x in nodes) or all(isinstance(x, Shared) for x in nodes):
         return first
     opened = [parts(x) for x in nodes]
-    if len({None if x is None else x.kind for x in opened}) > 1 or opened[0] is None or _is_numbers(nodes):
-        return slots.slot(nodes, hint)
-    columns = []
+    if len({None if x is None else x.kind for x in opened}) > 1:
+        columns = aligned(nodes)
+        return slots.slot(nodes, hint, group) if columns is None else _chain(columns, slots, hint, group)
+    if opened[0] is None or _is_numbers(nodes):
+        return slots.slot(nodes, hint, group)
+    shared = []
     for name, *column in zip(opened[0].names, *(x.values for x in opened if x), strict=True):
         values = [plain(name, x) for x in column] if isinstance(first, Build) else column
-        columns.append(unified(values, slots, f"{hint}.{name}" if name else hint))
-    return opened[0].rebuilt(columns)
+        shared.append(unified(values, slots, f"{hint}.{name}" if name else hint, group))
+    return opened[0].rebuilt(shared)
+
+
+def _chain(columns: list[list[Any]], slots: Slots, hint: str, group: Sequence[Instance] | None) -> Children:
+    """A chain of layers that some instances have, and others do not."""
+    group = slots.instances if group is None else group
+    layers = []
+    for i, column in enumerate(columns):
+        held = [(x, instance) for x, instance in zip(column, group, strict=True) if x is not None]
+        having = [instance for _, instance in held]
+        layer = unified([x for x, _ in held], slots, f"{hint}.{i}", having)
+        if len(having) < len(column):
+            known = {id(x) for x in having}
+            layer = Sometimes(
+                layer, tuple(id(x) in known for x in slots.instances), f"{hint}.has_{_called(held[0][0])}"
+            )
+        layers.append(layer)
+    return Children("Sequential", tuple((str(i), x) for i, x in enumerate(layers)))
+
+
+def _called(layer: Any) -> str:
+    """`squeeze_excitation`, for a layer of this kind."""
+    name = layer.template.name if isinstance(layer, Own) else layer.name if isinstance(layer, Build) else "layers"
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.rpartition(".")[2]).lower()
+
+
+def settled(node: Any, slots: Slots) -> Any:
+    """The node with what tells which instances have a layer: an argument that those alone need, or else a bool."""
+    found = parts(node)
+    if found is None:
+        return node
+    if not isinstance(node, Sometimes):
+        return found.rebuilt([settled(x, slots) for x in found.values])
+    layer = settled(node.node, slots)
+    for slot in slots_of(layer):
+        row = slots.rows[int(slot.name.removeprefix("%"))]
+        if tuple(row.needed) == node.having and all(
+            v is not None for v, n in zip(row.values, row.needed, strict=True) if n
+        ):
+            return replace(node, node=layer, slot=slot)
+    return replace(node, node=layer, slot=slots.slot(list(node.having), node.name), is_flag=True)
 
 
 def _is_numbers(nodes: list[Any]) -> bool:
