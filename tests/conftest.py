@@ -28,3 +28,10 @@ def pytest_collection_modifyitems(config, items):
 def strict_promotion():
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs():
+    """What a file compiled is let go: a process that keeps thousands of programs compiles at a third of its speed."""
+    yield
+    jax.clear_caches()
