@@ -1,6 +1,6 @@
-"""Every form of a convolution and of its gradients, timed: `python -m benchmarks.forms [--only PATTERN]`.
+"""Every form of a convolution, a recurrence, and their gradients, timed: `python -m benchmarks.forms [--only PATTERN]`.
 
-What the tables of `jaxnets.lowering.conv_forms` choose, marked with *, should be the fastest of its line, or near it.
+What the tables of `jaxnets.lowering` choose, marked with *, should be the fastest of its line, or near it.
 """
 
 import time
@@ -12,7 +12,9 @@ import jax
 import numpy as np
 import typer
 
-from jaxnets.lowering import conv_forms
+from jaxnets.functional.rnn import MODES
+from jaxnets.lowering import choice as forms
+from jaxnets.lowering import conv_forms, recurrence
 from jaxnets.lowering.choice import choose
 from jaxnets.lowering.conv_forms import Problem
 
@@ -41,6 +43,21 @@ PROBLEMS = {
     "4 groups of 32, 56x56": (8, 128, 128, 4, 56, 3, 1),
 }
 
+# cell, steps, batch, size of an input, size of a state
+RECURRENCES = {
+    "LSTM T128 B32 I128 H256": ("LSTM", 128, 32, 128, 256),
+    "LSTM T512 B64 I64 H64": ("LSTM", 512, 64, 64, 64),
+    "LSTM T64 B16 I128 H128": ("LSTM", 64, 16, 128, 128),
+    "LSTM T64 B16 I256 H128": ("LSTM", 64, 16, 256, 128),
+    "LSTM T64 B16 I512 H512": ("LSTM", 64, 16, 512, 512),
+    "LSTM T64 B1 I256 H256": ("LSTM", 64, 1, 256, 256),
+    "GRU T128 B32 I128 H256": ("GRU", 128, 32, 128, 256),
+    "GRU T100 B128 I28 H128": ("GRU", 100, 128, 28, 128),
+    "GRU T64 B4 I256 H256": ("GRU", 64, 4, 256, 256),
+    "RNN T128 B32 I128 H256": ("RNN_TANH", 128, 32, 128, 256),
+    "RNN T64 B16 I512 H256": ("RNN_TANH", 64, 16, 512, 256),
+}
+
 
 def best(function: Any, *arguments: Any, seconds: float = 0.3) -> float:
     """The first quartile of the times of a compiled function, in milliseconds."""
@@ -58,28 +75,69 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="Problems whose name matches. Repeatable.")] = None,
 ) -> None:
     """Times each form that computes a problem, in milliseconds."""
-    for name, (batch, c_in, c_out, groups, side, kernel, stride) in PROBLEMS.items():
-        if only and not any(fnmatch(name, f"*{pattern}*") for pattern in only):
-            continue
-        shapes = (batch, c_in, side, side), (c_out, c_in // groups, kernel, kernel)
-        padding = kernel // 2 if stride < kernel else 0
-        problem = Problem.of(*shapes, (stride,) * 2, [(padding, padding)] * 2, (1, 1), groups)
-        random = np.random.default_rng(0)
-        x, weight = (jax.numpy.asarray(random.standard_normal(shape, np.float32)) for shape in shapes)
-        y = jax.numpy.asarray(random.standard_normal((batch, c_out, *problem.out), np.float32))
-        tables = {
-            "output": (conv_forms.OUTPUT, (x, weight)),
-            "gradient of input": (conv_forms.OF_INPUT, (y, weight)),
-            "gradient of weight": (conv_forms.OF_WEIGHT, (x, y)),
-        }
-        for operation, (forms, arrays) in tables.items():
-            chosen = choose(forms, problem).name
-            found = [
-                f"{form.name}{'*' * (form.name == chosen)} {best(partial(form.compute, problem), *arrays):.1f}"
-                for form in forms
-                if form.can(problem)
-            ]
-            print(f"{name:36} {operation:18} {', '.join(found)}", flush=True)
+    for name, problem in PROBLEMS.items():
+        if matches(name, only):
+            time_convolution(name, *problem)
+    for name, shape in RECURRENCES.items():
+        if matches(name, only):
+            time_recurrence(name, *shape)
+
+
+def matches(name: str, only: list[str] | None) -> bool:
+    """Whether a problem is wanted."""
+    return not only or any(fnmatch(name, f"*{pattern}*") for pattern in only)
+
+
+def time_recurrence(name: str, cell: str, steps: int, batch: int, inputs: int, size: int) -> None:
+    """A line for the outputs, and one for a training step, with each form of the inputs' products."""
+    mode = MODES[cell]
+    rows = mode.gates * size
+    random = np.random.default_rng(0)
+    shapes = (steps, batch, inputs), (rows, inputs), (rows, size), (rows,), (rows,)
+    x, *weights = (jax.numpy.asarray(random.standard_normal(shape, np.float32) / shape[-1] ** 0.5) for shape in shapes)
+    state = (jax.numpy.zeros((batch, size)),) * mode.states
+    # not the jitted function, which would keep the form that it had first
+    run = partial(recurrence.recurrence.__wrapped__, mode.update, adds=cell != "GRU")
+
+    def output(x: Any, weights: Any) -> Any:
+        return run(x, state, recurrence.Weights(*weights))[0]
+
+    def train(x: Any, weights: Any) -> Any:
+        return jax.grad(lambda *arrays: jax.numpy.square(output(*arrays)).sum(), (0, 1))(x, weights)
+
+    chosen = choose(recurrence.FORMS, recurrence.Problem(batch, size, inputs)).name
+    for operation, function in (("output", output), ("output, gradients", train)):
+        found = []
+        for form in recurrence.FORMS:
+            with forms.only(form.name):
+                milliseconds = best(partial(function), x, weights)  # a new one: JAX keeps what it traced
+            found.append(f"{form.name}{'*' * (form.name == chosen)} {milliseconds:.1f}")
+        print(f"{name:36} {operation:18} {', '.join(found)}", flush=True)
+
+
+def time_convolution(
+    name: str, batch: int, c_in: int, c_out: int, groups: int, side: int, kernel: int, stride: int
+) -> None:
+    """A line for the output, and one for each gradient, with each form that can."""
+    shapes = (batch, c_in, side, side), (c_out, c_in // groups, kernel, kernel)
+    padding = kernel // 2 if stride < kernel else 0
+    problem = Problem.of(*shapes, (stride,) * 2, [(padding, padding)] * 2, (1, 1), groups)
+    random = np.random.default_rng(0)
+    x, weight = (jax.numpy.asarray(random.standard_normal(shape, np.float32)) for shape in shapes)
+    y = jax.numpy.asarray(random.standard_normal((batch, c_out, *problem.out), np.float32))
+    tables = {
+        "output": (conv_forms.OUTPUT, (x, weight)),
+        "gradient of input": (conv_forms.OF_INPUT, (y, weight)),
+        "gradient of weight": (conv_forms.OF_WEIGHT, (x, y)),
+    }
+    for operation, (table, arrays) in tables.items():
+        chosen = choose(table, problem).name
+        found = [
+            f"{form.name}{'*' * (form.name == chosen)} {best(partial(form.compute, problem), *arrays):.1f}"
+            for form in table
+            if form.can(problem)
+        ]
+        print(f"{name:36} {operation:18} {', '.join(found)}", flush=True)
 
 
 if __name__ == "__main__":

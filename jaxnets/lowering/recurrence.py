@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxnets.lowering.choice import Form, choose
 from jaxnets.lowering.linear import affine
 from jaxnets.lowering.precision import wide
 
-__all__ = ["State", "Update", "Weights", "recurrence", "step"]
+__all__ = ["FORMS", "Problem", "State", "Update", "Weights", "recurrence", "step"]
 
 State = tuple[jax.Array, ...]
 """What a cell carries from step to step: `(h,)`, or `(h, c)`."""
@@ -28,6 +29,26 @@ class Weights(NamedTuple):
     bias_ih: jax.Array | None = None
     bias_hh: jax.Array | None = None
     hr: jax.Array | None = None
+
+
+UNROLLED = 8
+"""Steps that are written one after the other, not as a loop."""
+
+
+class Problem(NamedTuple):
+    """What the choice of a form looks at."""
+
+    batch: int
+    size: int
+    inputs: int
+
+
+FORMS = (
+    Form("all inputs at once", lambda steps: steps, pays=lambda p: p.batch <= 2),
+    Form("eight inputs at a time", lambda steps: 8, pays=lambda p: max(p.size, p.inputs) >= 256),
+    Form("inputs in turn", lambda steps: 1),
+)
+"""Of how many steps the inputs' products are one, which is written and read again: what `benchmarks.forms` measures."""
 
 
 def step(update: Update, gates: jax.Array, state: State, weights: Weights) -> State:
@@ -56,92 +77,21 @@ def recurrence(
     `adds` says that the cell reads nothing but the sum of its two products. With `every`, one state of so many is kept
     for the gradient, and the steps between are computed again.
     """
-    if every is not None and every < len(input):
-        run = partial(recurrence, update, reverse=reverse, adds=adds)
-        return _in_chunks(run, every, reverse, input, state, weights, lengths)
-    # A scan's state keeps its type: where it lies on a mesh is settled by the first step, so also before it.
-    settled = jnp.zeros_like(affine(input[0], weights.ih, weights.bias_ih))
-    state = tuple(h + settled[:, : h.shape[-1]] for h in state)
-    hoisted, plain = (partial(_apart, update, reverse, hoist) for hoist in (True, False))
-    # what is kept of a step against what a step would add to the weights' gradients
-    is_less = adds or 4 * input.shape[1] <= weights.ih.shape[1] + weights.hh.shape[1]
-    keeps = is_less and weights.hr is None and input.dtype.itemsize >= 4
-    # much of the work is the inputs' product, and one large one is the fastest, or it is not
-    is_wide = input.shape[-1] > weights.hh.shape[-1]
-    on_cpu = hoisted if is_wide else partial(_in_turn, update, reverse, adds) if keeps else plain
-    return lax.platform_dependent(input, state, weights, lengths, cpu=on_cpu, default=hoisted)
-
-
-def _in_chunks(
-    run: Callable[..., tuple[jax.Array, State]],
-    every: int,
-    reverse: bool,
-    input: jax.Array,
-    state: State,
-    weights: Weights,
-    lengths: jax.Array | None,
-) -> tuple[jax.Array, State]:
-    """The recurrence as one over chunks of steps, of which each keeps what it begins with; the last may be shorter."""
-    chunks, rest = divmod(len(input), every)
+    run = partial(_run, update, reverse, adds)
+    if every is None:
+        return run(input, state, weights, lengths)
 
     @partial(jax.checkpoint, prevent_cse=False)
-    def chunk(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
-        input, first = x
-        outputs, state = run(input, state, weights, None if lengths is None else lengths - first)
+    def block(state: State, steps: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
+        input, times = steps
+        outputs, state = run(input, state, weights, None if lengths is None else lengths - times[0])
         return state, outputs
 
-    whole, end = input[: chunks * every], input[chunks * every :]
-    firsts = every * _times(input, lengths)[: chunks + 1]
-    found = []
-    if rest and reverse:
-        state, outputs = chunk(state, (end, firsts[-1]))
-        found.append(outputs)
-    state, outputs = lax.scan(
-        chunk, state, (whole.reshape(chunks, every, *input.shape[1:]), firsts[:chunks]), reverse=reverse
-    )
-    found.insert(0, outputs.reshape(chunks * every, *outputs.shape[2:]))
-    if rest and not reverse:
-        state, outputs = chunk(state, (end, firsts[-1]))
-        found.append(outputs)
-    return jnp.concatenate(found) if rest else found[0], state
-
-
-def _apart(
-    update: Update,
-    reverse: bool,
-    hoist: bool,
-    input: jax.Array,
-    state: State,
-    weights: Weights,
-    lengths: jax.Array | None,
-) -> tuple[jax.Array, State]:
-    """Two products, that of the inputs in each step, or hoisted: one large product before the first step."""
-    inputs = affine(input, weights.ih, weights.bias_ih) if hoist else input
-
-    # Each step adds to the gradients of what it uses: in half precision they would lose what the steps add.
-    weights = jax.tree.map(wide, weights)
-
-    def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
-        input, time = x
-        gates = input if hoist else affine(input, weights.ih, weights.bias_ih)
-        return _resting(step(update, gates, state, weights), state, time, lengths)
-
-    state, outputs = lax.scan(body, state, (inputs, _times(input, lengths)), reverse=reverse)
+    state, outputs = _scan(block, state, (input, _times(input, lengths)), every, reverse)
     return outputs, state
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def _in_turn(update: Update, reverse: bool, adds: bool, *arrays: Any) -> tuple[jax.Array, State]:
-    """Both products in each step; one, of input and hidden state side by side, where the cell reads but their sum.
-
-    Its gradient keeps the products and the states, computes the gates again, and adds up nothing from step to step: the
-    weights' gradients are products over all steps at once.
-    """
-    outputs, last, _ = _in_turn_with_steps(update, reverse, adds, *arrays)
-    return outputs, last
-
-
-def _in_turn_with_steps(
+def _run(
     update: Update,
     reverse: bool,
     adds: bool,
@@ -149,27 +99,107 @@ def _in_turn_with_steps(
     state: State,
     weights: Weights,
     lengths: jax.Array | None,
+) -> tuple[jax.Array, State]:
+    """The recurrence in the form of the platform."""
+    # A scan's state keeps its type: where it lies on a mesh is settled by the first step, so also before it.
+    settled = jnp.zeros_like(affine(input[0], weights.ih, weights.bias_ih))
+    state = tuple(h + settled[:, : h.shape[-1]] for h in state)
+    # what is kept of a step against what a step would add to the weights' gradients
+    is_less = adds or 4 * input.shape[1] <= weights.ih.shape[1] + weights.hh.shape[1]
+    keeps = is_less and weights.hr is None and input.dtype.itemsize >= 4
+    steps, batch, inputs = input.shape
+    size = choose(FORMS, Problem(batch, weights.hh.shape[1], inputs)).compute(steps)
+    on_cpu = partial(_at_once, update, reverse, size, adds) if keeps else partial(_step_by_step, update, reverse, size)
+    default = partial(_step_by_step, update, reverse, steps)
+    return lax.platform_dependent(input, state, weights, lengths, cpu=on_cpu, default=default)
+
+
+Body = Callable[[State, Any], tuple[State, Any]]
+
+
+def _scan(body: Body, state: State, steps: Any, size: int, reverse: bool) -> tuple[State, Any]:
+    """`lax.scan` of a body that does `size` steps, or fewer of the last ones."""
+    length = len(jax.tree.leaves(steps)[0])
+    if size >= length:
+        return body(state, steps)
+    whole = length - length % size
+    rest = jax.tree.map(lambda x: x[whole:], steps)
+    blocks = jax.tree.map(lambda x: x[:whole].reshape(whole // size, size, *x.shape[1:]), steps)
+    if reverse and whole < length:
+        state, last = body(state, rest)
+    state, outputs = lax.scan(body, state, blocks, reverse=reverse)
+    outputs = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), outputs)
+    if not reverse and whole < length:
+        state, last = body(state, rest)
+    return state, jax.tree.map(lambda *y: jnp.concatenate(y), outputs, last) if whole < length else outputs
+
+
+def _in_blocks(
+    body: Body, state: State, input: jax.Array, weights: Weights, lengths: jax.Array | None, size: int, reverse: bool
+) -> tuple[State, Any]:
+    """A body that is given the product of a step's input, and the time: the inputs of `size` steps are one product."""
+
+    def block(state: State, steps: tuple[jax.Array, jax.Array]) -> tuple[State, Any]:
+        input, times = steps
+        gates = affine(input, weights.ih, weights.bias_ih)
+        return lax.scan(body, state, (gates, times), reverse=reverse, unroll=len(times) <= UNROLLED)
+
+    return _scan(block, state, (input, _times(input, lengths)), size, reverse)
+
+
+def _step_by_step(
+    update: Update,
+    reverse: bool,
+    size: int,
+    input: jax.Array,
+    state: State,
+    weights: Weights,
+    lengths: jax.Array | None,
+) -> tuple[jax.Array, State]:
+    """The recurrence as it stands: in its gradient, each step adds to those of the weights."""
+    of_input = weights
+    weights = jax.tree.map(wide, weights)  # in half precision the gradients would lose what the steps add
+    of_input = of_input if size >= len(input) else weights
+
+    def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
+        gates, time = x
+        return _resting(step(update, gates, state, weights), state, time, lengths)
+
+    state, outputs = _in_blocks(body, state, input, of_input, lengths, size, reverse)
+    return outputs, state
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3))
+def _at_once(update: Update, reverse: bool, size: int, adds: bool, *arrays: Any) -> tuple[jax.Array, State]:
+    """The recurrence with a gradient that adds up nothing from step to step.
+
+    The products, or their sum where the cell reads nothing else, and the states are kept, the gates computed again; the
+    weights' gradients are products over all steps at once.
+    """
+    return _step_by_step(update, reverse, size, *arrays)
+
+
+def _with_steps(
+    update: Update,
+    reverse: bool,
+    size: int,
+    adds: bool,
+    input: jax.Array,
+    state: State,
+    weights: Weights,
+    lengths: jax.Array | None,
 ) -> tuple[jax.Array, State, tuple[State, State]]:
     """Also each step's products, or their sum alone, and the state before it."""
-    products = _products(weights, adds)
 
     def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, Any]:
-        input, time = x
-        found = products(input, state[0])
-        new, output = _resting(_updated(update, found, state), state, time, lengths)
-        return new, (output, found, state)
+        gates, time = x
+        hidden = affine(state[0], weights.hh, weights.bias_hh)
+        products = (gates + hidden,) if adds else (gates, hidden)
+        new, output = _resting(_updated(update, products, state), state, time, lengths)
+        return new, (output, products, state)
 
-    last, (outputs, *steps) = lax.scan(body, state, (input, _times(input, lengths)), reverse=reverse)
+    last, (outputs, *steps) = _in_blocks(body, state, input, weights, lengths, size, reverse)
     return outputs, last, tuple(steps)
-
-
-def _products(weights: Weights, adds: bool) -> Callable[[jax.Array, jax.Array], State]:
-    """What gives the products of an input and a hidden state, or their sum alone."""
-    if not adds:
-        return lambda input, h: (affine(input, weights.ih, weights.bias_ih), affine(h, weights.hh, weights.bias_hh))
-    joined = jnp.concatenate([weights.ih, weights.hh], 1)
-    bias = None if weights.bias_ih is None or weights.bias_hh is None else weights.bias_ih + weights.bias_hh
-    return lambda input, h: (affine(jnp.concatenate([input, h], 1), joined, bias),)
 
 
 def _updated(update: Update, products: State, state: State) -> State:
@@ -177,11 +207,11 @@ def _updated(update: Update, products: State, state: State) -> State:
     return update(input, hidden, state)
 
 
-@_in_turn.defjvp
-def _in_turn_jvp(update: Update, reverse: bool, adds: bool, primals: Any, tangents: Any) -> Any:
-    input, state, weights, lengths = primals
+@_at_once.defjvp
+def _at_once_jvp(update: Update, reverse: bool, size: int, adds: bool, primals: Any, tangents: Any) -> Any:
+    input, _, weights, lengths = primals
     of_input, of_state, of_weights, _ = tangents
-    outputs, last, (products, states) = _in_turn_with_steps(update, reverse, adds, input, state, weights, lengths)
+    outputs, last, (products, states) = _with_steps(update, reverse, size, adds, *primals)
     of_ih = affine(of_input, weights.ih, None) + affine(input, of_weights.ih, of_weights.bias_ih)
     of_hh = affine(states[0], of_weights.hh, of_weights.bias_hh)
     along = (of_ih + of_hh,) if adds else (of_ih, of_hh)

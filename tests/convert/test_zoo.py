@@ -51,7 +51,13 @@ VISION = {
 }
 
 
-@pytest.mark.parametrize("name", VISION)
+# each beside one that is written alike
+MORE = {"bottleneck", "densenet", "vit"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.exhaustive] if name in MORE else []) for name in VISION]
+)
 def test_vision(name):
     torch.manual_seed(0)
     module, size = VISION[name]()

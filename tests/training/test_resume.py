@@ -29,7 +29,7 @@ def same(a, b):
 @pytest.mark.parametrize(
     ("program", "name", "every"),
     [
-        ("breast_cancer --epochs 2000", "breast_cancer", 50),
+        pytest.param("breast_cancer --epochs 2000", "breast_cancer", 50, marks=pytest.mark.exhaustive),
         ("breast_cancer --mini-batches --norm --workers 2 --epochs 20", "breast_cancer_norm_mini_batches", 34),
     ],
 )
