@@ -5,12 +5,17 @@ import jax.numpy as jnp
 
 from jaxnets.lowering.precision import wide
 
-__all__ = ["add_bias", "affine"]
+__all__ = ["add_bias", "affine", "affine_by_columns"]
 
 
 def affine(input: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
     """`x Aᵀ + b` of the last axis, in the dtype of `input`; the weight may be wider, and its gradient then is."""
-    return add_bias(input @ weight.astype(input.dtype).T, bias)
+    return affine_by_columns(input, weight.T, bias)
+
+
+def affine_by_columns(input: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
+    """`x A + b`, likewise: for a loop, in which XLA would turn the matrix around at each step."""
+    return add_bias(input @ weight.astype(input.dtype), bias)
 
 
 def add_bias(output: jax.Array, bias: jax.Array | None) -> jax.Array:

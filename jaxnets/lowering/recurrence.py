@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnets.lowering.choice import Form, choose
-from jaxnets.lowering.linear import affine
+from jaxnets.lowering.linear import affine, affine_by_columns
 from jaxnets.lowering.precision import wide
 
-__all__ = ["FORMS", "Problem", "State", "Update", "Weights", "recurrence", "step"]
+__all__ = ["FORMS", "OfState", "Problem", "State", "Update", "Weights", "recurrence", "step"]
 
 State = tuple[jax.Array, ...]
 """What a cell carries from step to step: `(h,)`, or `(h, c)`."""
@@ -51,10 +51,23 @@ FORMS = (
 """Of how many steps the inputs' products are one, which is written and read again: what `benchmarks.forms` measures."""
 
 
-def step(update: Update, gates: jax.Array, state: State, weights: Weights) -> State:
+class OfState(NamedTuple):
+    """What a step needs of the parameters, its matrices by columns."""
+
+    hh: jax.Array
+    bias_hh: jax.Array | None
+    hr: jax.Array | None
+
+    @classmethod
+    def of(cls, weights: Weights) -> "OfState":
+        """Those of all parameters."""
+        return cls(weights.hh.T, weights.bias_hh, None if weights.hr is None else weights.hr.T)
+
+
+def step(update: Update, gates: jax.Array, state: State, weights: OfState) -> State:
     """One step of a cell, given the product of its input: `update`, then the projection of `h`, if any."""
-    h, *rest = update(gates, affine(state[0], weights.hh, weights.bias_hh), state)
-    return (h if weights.hr is None else affine(h, weights.hr, None), *rest)
+    h, *rest = update(gates, affine_by_columns(state[0], weights.hh, weights.bias_hh), state)
+    return (h if weights.hr is None else affine_by_columns(h, weights.hr, None), *rest)
 
 
 # A jit of its own, so that layers of equal shape are traced and lowered once.
@@ -159,11 +172,11 @@ def _step_by_step(
     """The recurrence as it stands: in its gradient, each step adds to those of the weights."""
     of_input = weights
     weights = jax.tree.map(wide, weights)  # in half precision the gradients would lose what the steps add
-    of_input = of_input if size >= len(input) else weights
+    of_input, of_state = of_input if size >= len(input) else weights, OfState.of(weights)
 
     def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
         gates, time = x
-        return _resting(step(update, gates, state, weights), state, time, lengths)
+        return _resting(step(update, gates, state, of_state), state, time, lengths)
 
     state, outputs = _in_blocks(body, state, input, of_input, lengths, size, reverse)
     return outputs, state
@@ -190,10 +203,11 @@ def _with_steps(
     lengths: jax.Array | None,
 ) -> tuple[jax.Array, State, tuple[State, State]]:
     """Also each step's products, or their sum alone, and the state before it."""
+    of_state = OfState.of(weights)
 
     def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, Any]:
         gates, time = x
-        hidden = affine(state[0], weights.hh, weights.bias_hh)
+        hidden = affine_by_columns(state[0], of_state.hh, of_state.bias_hh)
         products = (gates + hidden,) if adds else (gates, hidden)
         new, output = _resting(_updated(update, products, state), state, time, lengths)
         return new, (output, products, state)
