@@ -53,9 +53,9 @@ def _candidates(row: Row, known: dict[str, str]) -> list[str]:
 
 
 def _is_between(hints: list[str], unit: str) -> bool:
-    """Whether it is the size of what one layer gives to another."""
-    uses = [hint.rpartition(".")[2] for hint in hints]
-    return uses[0] == f"out_{unit}" and f"in_{unit}" in uses
+    """Whether it is the size of what one layer gives to another, and no more."""
+    uses = [use for hint in hints if (use := hint.rpartition(".")[2]) in (f"in_{unit}", f"out_{unit}")]
+    return bool(uses) and hints[0].endswith(f"out_{unit}") and uses[-1] == f"in_{unit}"
 
 
 def _proper(name: str) -> str:
