@@ -20,7 +20,7 @@ ON_REQUEST = {"op_db": ("parity.op_db", "parity.tensor_db")}
 @cache
 def requested(database: str) -> Mapping[str, Any]:
     """The cases of a database of `ON_REQUEST`."""
-    return {name: case for room in ON_REQUEST[database] for name, case in import_module(room).SAMPLES.items()}
+    return {name: case for room in ON_REQUEST[database] for name, case in import_module(room).samples().items()}
 
 
 def find(patterns: Sequence[str]) -> dict[str, Any]:

@@ -76,15 +76,17 @@ def _made(function: str, error: bool, dtype: torch.dtype) -> tuple[Any, ...]:
         return tuple(info.sample_inputs("cpu", dtype, requires_grad=False))
 
 
-SAMPLES: Mapping[str, OpSample] = MappingProxyType(
-    {
-        f"op_db/{sample}": sample
-        for name in FUNCTIONS
-        for error in (False, True)
-        for sample in (OpSample(name, i, error) for i in range(len(_made(name, error, torch.float32))))
-    }
-)
-"""Every sample by its name, such as `op_db/conv2d[3]`."""
+@cache
+def samples() -> Mapping[str, OpSample]:
+    """Every sample by its name, such as `op_db/conv2d[3]`."""
+    return MappingProxyType(
+        {
+            f"op_db/{sample}": sample
+            for name in FUNCTIONS
+            for error in (False, True)
+            for sample in (OpSample(name, i, error) for i in range(len(_made(name, error, torch.float32))))
+        }
+    )
 
 
 @pair.register(OpSample)

@@ -171,7 +171,7 @@ def _made(function: str, dtype: torch.dtype) -> tuple[Any, ...]:
 
 @cache
 def samples() -> Mapping[str, TensorSample]:
-    """Every sample by its name, such as `op_db/torch.cumsum[3]`; `SAMPLES` is the same, made when it is asked for."""
+    """Every sample by its name, such as `op_db/torch.cumsum[3]`."""
     return MappingProxyType(
         {
             f"op_db/{sample}": sample
@@ -179,12 +179,6 @@ def samples() -> Mapping[str, TensorSample]:
             for sample in (TensorSample(name, i) for i in range(len(_made(name, torch.float32))))
         }
     )
-
-
-def __getattr__(name: str) -> Any:
-    if name == "SAMPLES":
-        return samples()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class Fixed:

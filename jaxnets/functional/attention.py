@@ -15,6 +15,7 @@ from jaxnets.functional.dropout import dropout
 from jaxnets.functional.linear import linear
 from jaxnets.functional.precision import wide
 from jaxnets.functional.softmax import softmax
+from jaxnets.lowering.heads import head_by_head
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
 
@@ -298,28 +299,35 @@ def _attend(
     """The attention itself, and its weights after dropout if they are asked for: of half precisions in float32."""
     if scale is None:
         scale = 1 / math.sqrt(max(query.shape[-1], 1))
-    scores = _product(query, jnp.swapaxes(key, -1, -2)) * scale
-    if is_causal:
-        causal = jnp.tri(scores.shape[-2], scores.shape[-1], dtype=bool)
-        scores = jnp.where(jnp.broadcast_to(causal, scores.shape), scores, -jnp.inf)
-    if mask is not None:
-        # added, also where it is boolean: in torch NaN behind a mask is seen
-        if mask.dtype == bool:
-            mask = jnp.where(mask, jnp.zeros((), scores.dtype), -jnp.inf)
-        scores = scores + jnp.broadcast_to(mask.astype(scores.dtype), scores.shape)
     if 0 < dropout_p < 1 and dropout_key is None:
         raise ValueError(
             f"dropout_key: expected a jax random key with dropout_p={dropout_p}, got None; "
             "pass dropout_key=jax.random.key(0)"
         )
-    if need_weights:
-        weights = dropout(softmax(scores, dim=-1), dropout_p, key=dropout_key)
-    elif dropout_p or query.dtype in HALF:
-        weights = dropout(_softmax_or_zero(scores), dropout_p, key=dropout_key)
-    else:
-        return _means(scores, value), None
+    if not need_weights and not dropout_p and query.dtype not in HALF:
+
+        def means(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None) -> jax.Array:
+            return _means(_scores(query, key, mask, is_causal, scale), value)
+
+        return head_by_head(means, query, key, value, mask), None
+    scores = _scores(query, key, mask, is_causal, scale)
+    weights = dropout((softmax if need_weights else _softmax_or_zero)(scores), dropout_p, key=dropout_key)
     output = _product(weights.astype(value.dtype), value).astype(query.dtype)
     return output, weights if need_weights else None
+
+
+def _scores(query: jax.Array, key: jax.Array, mask: jax.Array | None, is_causal: bool, scale: float) -> jax.Array:
+    """`scale * Q Kᵀ + mask`, of half precisions in float32."""
+    scores = _product(query, jnp.swapaxes(key, -1, -2)) * scale
+    if is_causal:
+        causal = jnp.tri(scores.shape[-2], scores.shape[-1], dtype=bool)
+        scores = jnp.where(jnp.broadcast_to(causal, scores.shape), scores, -jnp.inf)
+    if mask is None:
+        return scores
+    # added, also where it is boolean: in torch NaN behind a mask is seen
+    if mask.dtype == bool:
+        mask = jnp.where(mask, jnp.zeros((), scores.dtype), -jnp.inf)
+    return scores + jnp.broadcast_to(mask.astype(scores.dtype), scores.shape)
 
 
 def _product(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ import jaxnets
 from examples import vision
 from jaxnets.convert import to_source
 from tests.convert.proof import proven
+from tests.exhaustive import more
 
 models = vision.models
 
@@ -52,12 +53,10 @@ VISION = {
 
 
 # each beside one that is written alike
-MORE = {"bottleneck", "densenet", "vit"}
+MORE = ["bottleneck", "densenet", "shufflenet", "vit"]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.exhaustive] if name in MORE else []) for name in VISION]
-)
+@pytest.mark.parametrize("name", [*(name for name in VISION if name not in MORE), *more(MORE)])
 def test_vision(name):
     torch.manual_seed(0)
     module, size = VISION[name]()

@@ -10,6 +10,7 @@ from problem import MATRICES, SHAPES, run_jax, run_torch
 from torch.testing._internal.common_optimizers import optim_db
 
 from jaxnets import optim
+from tests.exhaustive import more
 
 SETS = [
     pytest.param(info.optim_cls, inputs.kwargs, id=f"{info.optim_cls.__name__}-{i}-{inputs.desc}".replace(" ", "_"))
@@ -23,7 +24,7 @@ def test_database_is_whole():
     assert {info.optim_cls.__name__ for info in optim_db} == {name for name in optim.__all__ if name[0].isupper()}
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, *more([np.float32])])
 @pytest.mark.parametrize(("torch_optimizer", "kwargs"), SETS)
 def test_hundred_steps(torch_optimizer: Any, kwargs: dict[str, Any], dtype: Any):
     shapes = MATRICES if torch_optimizer is torch.optim.Muon else SHAPES

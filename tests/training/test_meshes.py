@@ -12,6 +12,7 @@ import pytest
 from programs import ROOT, ended, environment, run, start
 
 import jaxnets
+from tests.exhaustive import more
 
 # BatchNorm over the batch of all devices: statistics of a part of it would differ in the first digit
 PROGRAM = ("breast_cancer", "--norm", "--mini-batches", "--epochs", 5, "--batch", 64)
@@ -38,13 +39,13 @@ def assert_equal(folder, alone):
     assert weights["norm.num_batches_tracked"] == len(ours)
 
 
-@pytest.mark.parametrize("flags", ["--data-parallel 8", "--fsdp 8", "--data-parallel 4 --fsdp 2"])
+@pytest.mark.parametrize("flags", ["--data-parallel 4 --fsdp 2", *more(["--data-parallel 8", "--fsdp 8"])])
 def test_eight_devices(flags, alone, tmp_path):
     run(*PROGRAM, *flags.split(), "--out", tmp_path, devices=8)
     assert_equal(tmp_path / NAME, alone)
 
 
-@pytest.mark.parametrize(("flags", "devices"), [("", 1), ("--fsdp 2", 1), ("--data-parallel 2 --fsdp 2", 2)])
+@pytest.mark.parametrize(("flags", "devices"), [("--fsdp 2", 1), *more([("", 1), ("--data-parallel 2 --fsdp 2", 2)])])
 def test_two_processes(flags, devices, alone, tmp_path):
     with socket.socket() as probe:
         probe.bind(("localhost", 0))

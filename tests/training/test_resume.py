@@ -15,6 +15,7 @@ from examples.training.checkpoints import Checkpoints
 from examples.training.experiment import Data, Experiment
 from examples.training.loader import Blocks
 from jaxnets import nn
+from tests.exhaustive import more
 
 
 def same(a, b):
@@ -29,8 +30,8 @@ def same(a, b):
 @pytest.mark.parametrize(
     ("program", "name", "every"),
     [
-        pytest.param("breast_cancer --epochs 2000", "breast_cancer", 50, marks=pytest.mark.exhaustive),
         ("breast_cancer --mini-batches --norm --workers 2 --epochs 20", "breast_cancer_norm_mini_batches", 34),
+        *more([("breast_cancer --epochs 2000", "breast_cancer", 50)]),
     ],
 )
 def test_killed_and_resumed(program, name, every, tmp_path):

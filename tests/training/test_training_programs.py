@@ -16,6 +16,7 @@ from programs import ROOT, environment, numbers, run
 from examples.names import read_names
 from examples.training.digits import digits, read_idx
 from examples.training.report import relative_differences
+from tests.exhaustive import more
 
 LINES = ("sgd", "adagrad", "adam", "adamax", "asgd", "lbfgs", "rmsprop", "rprop")
 
@@ -39,18 +40,16 @@ PROGRAMS = {
 
 
 # each beside one of its kind that takes less time
-LONG = {
+LONG = [
     "breast_cancer --epochs 200",
     "digits_nets --net cnn1 --epochs 1",
     "digits_nets --net cnn2 --epochs 1",
     "digits_nets --net inception --epochs 1",
     "hello --net rnn --epochs 200",
-}
+]
 
 
-@pytest.mark.parametrize(
-    "command", [pytest.param(c, marks=[pytest.mark.exhaustive] if c in LONG else []) for c in PROGRAMS]
-)
+@pytest.mark.parametrize("command", [*(c for c in PROGRAMS if c not in LONG), *more(LONG)])
 def test_curves_are_torchs(command, tmp_path):
     folders, bound, pictures = PROGRAMS[command]
     run(*command.split(), "--torch", "--out", tmp_path)
