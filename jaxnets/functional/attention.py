@@ -311,7 +311,8 @@ def _attend(
 
         return head_by_head(means, query, key, value, mask), None
     scores = _scores(query, key, mask, is_causal, scale)
-    weights = dropout((softmax if need_weights else _softmax_or_zero)(scores), dropout_p, key=dropout_key)
+    weights = softmax(scores, dim=-1) if need_weights else _softmax_or_zero(scores)
+    weights = dropout(weights, dropout_p, key=dropout_key)
     output = _product(weights.astype(value.dtype), value).astype(query.dtype)
     return output, weights if need_weights else None
 

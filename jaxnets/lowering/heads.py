@@ -9,8 +9,8 @@ from jax import lax
 
 __all__ = ["head_by_head"]
 
-LARGE = 1 << 21
-"""Bytes of one head's scores from which on that pays: `python -m benchmarks.layers --scaling` has both sides of it."""
+LARGE = 1 << 20, 1 << 24
+"""Bytes of one head's scores, and of all: with fewer of either it is slower, as the benchmark's scaling rows show."""
 
 Attention = Callable[[jax.Array, jax.Array, jax.Array, jax.Array | None], jax.Array]
 
@@ -27,7 +27,7 @@ def head_by_head(
     leading = (*jnp.broadcast_shapes(*(x.shape[:-3] for x in (query, key, value))), most)
     heads = math.prod(leading)
     scores = query.shape[-2] * key.shape[-2] * query.dtype.itemsize
-    if scores < LARGE or heads < 2 or not jax.typeof(query).sharding.mesh.empty:
+    if scores < LARGE[0] or heads * scores < LARGE[1] or heads < 2 or not jax.typeof(query).sharding.mesh.empty:
         return attention(query, key, value, mask)
 
     def rows(x: jax.Array) -> jax.Array:

@@ -61,7 +61,7 @@ def results(name: str, *, boolean: bool = False) -> tuple[list[Any], bool]:
 def test_head_by_head(name, boolean, monkeypatch):
     expected, by_head = results(name, boolean=boolean)
     assert not by_head
-    monkeypatch.setattr(heads, "LARGE", 0)
+    monkeypatch.setattr(heads, "LARGE", (0, 0))
     found, by_head = results(name, boolean=boolean)
     assert by_head == (name not in ("one head", "no head"))
     for a, b in zip(found, expected, strict=True):
@@ -76,7 +76,7 @@ def test_long_sequences_keep_no_scores_for_the_gradient():
 
 
 def test_a_mesh_with_explicit_axes(monkeypatch):
-    monkeypatch.setattr(heads, "LARGE", 0)
+    monkeypatch.setattr(heads, "LARGE", (0, 0))
     mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Explicit,))
     x = jnp.ones((2, 3, 5, 4))
     with jax.set_mesh(mesh):
