@@ -25,7 +25,8 @@ TEXT = """# Speed
 the median of the turns, a ratio the median of the turns' ratios. What is timed has been compared with torch's numbers:
 outputs, and gradients where layouts agree. Everything in JAX is jitted; "train" is a forward pass and the gradients of
 parameters and inputs, of models a whole step with SGD and momentum. Flax has channels last, as its layers want them.
-Peaks are of whole processes; that of a converted model holds torch and the model that was converted, too.
+Peaks are of whole processes; that of a converted model holds torch and the model that was converted, too. What is
+compared stands in one row and was measured in one run; rows of a table may be of different runs.
 
 {machine}
 

@@ -217,3 +217,10 @@ def test_arrays_from_code_that_is_not_seen():
 def test_what_is_no_module():
     with pytest.raises(TypeError, match=r"module: expected a torch\.nn\.Module, got function"):
         to_source(torch.nn.functional.relu, (torch.ones(3),))
+
+
+def test_a_result_that_source_cannot_say():
+    with pytest.raises(
+        ConversionError, match=r"^what forward returns in the root module: .* of type list_iterator; use"
+    ):
+        to_source(net(lambda self, x: iter([x])), (torch.randn(2, 3),))

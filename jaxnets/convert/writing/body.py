@@ -3,6 +3,7 @@
 import ast
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
@@ -173,14 +174,19 @@ class Body:
         return e.call("jax.lax.stop_gradient", expr) if stops else expr
 
     def _computed(self, item: Item) -> e.Expr:
-        try:
+        with self._refusing(item.name if isinstance(item, Op) else f"a call of {item.path!r}", item.place):
             expr = self._expression(item)
-        except e.UnsaidError as error:
-            what = item.name if isinstance(item, Op) else f"a call of {item.path!r}"
-            raise ConversionError(str(Refusal(what, self.call.path, str(item.place or ""), str(error)))) from None
         if isinstance(item, Call) and has_state(item):
             self._stateful[id(expr)] = expr, item
         return expr
+
+    @contextmanager
+    def _refusing(self, what: str, place: Any) -> Iterator[None]:
+        """What cannot be said is refused by the name of where it stands."""
+        try:
+            yield
+        except e.UnsaidError as error:
+            raise ConversionError(str(Refusal(what, self.call.path, str(place or ""), str(error)))) from None
 
     def _keep_order(self, statements: Sequence[ast.stmt]) -> None:
         """Calls of one module that has state stay in the order in which they were: else they get a statement."""
@@ -312,7 +318,8 @@ class Body:
                 expr = self._stopped(item, expr, *tree_values(item.output))
             statements.append(self._statement(item, expr))
         self._grad, self._now = self.call.grad, len(self.call.body)
-        returned = self.expr(self.call.returned)
+        with self._refusing("what forward returns", self.call.place):
+            returned = self.expr(self.call.returned)
         statements += [*self.before, ast.Return(returned)]
         self._keep_order(statements)
         self.method.statements = Namer(statements, self.placeholders.wanted, parameters).named()
