@@ -44,11 +44,11 @@ class Problem(NamedTuple):
 
 
 FORMS = (
-    Form("all inputs at once", lambda steps: steps, pays=lambda p: p.batch <= 2),
+    Form("all inputs at once", lambda steps: max(steps, UNROLLED + 1), pays=lambda p: p.batch <= 2),
     Form("eight inputs at a time", lambda steps: 8, pays=lambda p: max(p.size, p.inputs) >= 256),
     Form("inputs in turn", lambda steps: 1),
 )
-"""Of how many steps the inputs' products are one, which is written and read again: what `benchmarks.forms` measures."""
+"""Of how many steps the inputs' products are one, which is written and read again: `benchmarks.forms` measures it."""
 
 
 class OfState(NamedTuple):
@@ -123,7 +123,7 @@ def _run(
     steps, batch, inputs = input.shape
     size = choose(FORMS, Problem(batch, weights.hh.shape[1], inputs)).compute(steps)
     on_cpu = partial(_at_once, update, reverse, size, adds) if keeps else partial(_step_by_step, update, reverse, size)
-    default = partial(_step_by_step, update, reverse, steps)
+    default = partial(_step_by_step, update, reverse, FORMS[0].compute(steps))
     return lax.platform_dependent(input, state, weights, lengths, cpu=on_cpu, default=default)
 
 
@@ -152,12 +152,19 @@ def _in_blocks(
 ) -> tuple[State, Any]:
     """A body that is given the product of a step's input, and the time: the inputs of `size` steps are one product."""
 
+    def gates(input: jax.Array) -> jax.Array:
+        return affine(input, weights.ih, weights.bias_ih)
+
+    def single(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, Any]:
+        input, time = x
+        return body(state, (gates(input), time))
+
     def block(state: State, steps: tuple[jax.Array, jax.Array]) -> tuple[State, Any]:
         input, times = steps
-        gates = affine(input, weights.ih, weights.bias_ih)
-        return lax.scan(body, state, (gates, times), reverse=reverse, unroll=len(times) <= UNROLLED)
+        return lax.scan(body, state, (gates(input), times), reverse=reverse, unroll=size <= UNROLLED)
 
-    return _scan(block, state, (input, _times(input, lengths)), size, reverse)
+    steps = input, _times(input, lengths)
+    return lax.scan(single, state, steps, reverse=reverse) if size == 1 else _scan(block, state, steps, size, reverse)
 
 
 def _step_by_step(
