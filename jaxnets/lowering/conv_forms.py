@@ -390,7 +390,10 @@ OF_INPUT = (
         "phases",
         phases,
         can=lambda p: set(p.dilation) == {1} and math.prod(p.stride) <= MAX_TAPS,
-        pays=lambda p: p.is_strided and (p.groups > 1 or all(k <= s for k, s in zip(p.kernel, p.stride, strict=True))),
+        pays=lambda p: (
+            p.is_strided
+            and (p.groups > 1 or p.channels[0] >= 8 or all(k <= s for k, s in zip(p.kernel, p.stride, strict=True)))
+        ),
     ),
     Form("flipped", flipped, pays=lambda p: p.groups > 1),
     Form("direct", direct_of_input),
