@@ -41,10 +41,8 @@ def gru_reset_gate_spares_the_bias(patch):
 
 @plant(["rnn/RNN(3, 5*bias=True*"], FORWARD)
 def recurrent_bias_lost(patch):
-    true = recurrence.step
-    patch.setattr(
-        recurrence, "step", lambda update, gates, state, w: true(update, gates, state, w._replace(bias_hh=None))
-    )
+    true = recurrence.affine_by_columns
+    patch.setattr(recurrence, "affine_by_columns", lambda input, weight, bias: true(input, weight, None))
 
 
 @plant(["rnn/LSTM(3, 5*bidirectional=True*packed*"], FORWARD)
