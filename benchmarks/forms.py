@@ -1,4 +1,4 @@
-"""Every form of a convolution, a recurrence, and their gradients, timed: `python -m benchmarks.forms [--only PATTERN]`.
+"""Every form of what has several, and of its gradients, timed: `python -m benchmarks.forms [--only PATTERN]`.
 
 What the tables of `jaxnets.lowering` choose, marked with *, should be the fastest of its line, or near it.
 """
@@ -12,10 +12,9 @@ import jax
 import numpy as np
 import typer
 
+from jaxnets import functional as F
 from jaxnets.functional.rnn import MODES
-from jaxnets.lowering import choice as forms
-from jaxnets.lowering import conv_forms, recurrence
-from jaxnets.lowering.choice import choose
+from jaxnets.lowering import choice, conv_forms, heads, recurrence
 from jaxnets.lowering.conv_forms import Problem
 
 # batch, channels in and out, groups, side, kernel, stride
@@ -27,7 +26,10 @@ PROBLEMS = {
     "dense 3x3, 512 ch, 7x7": (8, 512, 512, 1, 7, 3, 1),
     "dense 3x3 s2, 128 ch, 28x28": (8, 128, 256, 1, 28, 3, 2),
     "dense 4x4 s2, 64 ch, 32x32": (8, 64, 128, 1, 32, 4, 2),
+    "dense 4x4 s2, 256 ch, 8x8": (16, 256, 512, 1, 8, 4, 2),
     "dense 4x4 s2, 3 ch, 64x64": (8, 3, 64, 1, 64, 4, 2),
+    "dense 5x5 s2, 64 ch, 64x64": (8, 64, 128, 1, 64, 5, 2),
+    "dense 3x3 s2, 64 ch, 56x56": (8, 64, 64, 1, 56, 3, 2),
     "dense 2x2 s2, 64 ch, 64x64": (8, 64, 128, 1, 64, 2, 2),
     "pointwise, 256 to 64 ch, 56x56": (8, 256, 64, 1, 56, 1, 1),
     "pointwise, 512 to 128 ch, 28x28": (8, 512, 128, 1, 28, 1, 1),
@@ -60,6 +62,12 @@ RECURRENCES = {
     "RNN T64 B16 I512 H256": ("RNN_TANH", 64, 16, 512, 256),
 }
 
+# batch, heads, length, size of a head
+ATTENTIONS = {
+    f"attention {n} x {h} heads, {t} x {e}": (n, h, t, e)
+    for n, h, t, e in ((8, 8, 256, 64), (4, 8, 384, 64), (2, 2, 512, 64), (4, 8, 512, 64), (2, 4, 1024, 64))
+}
+
 
 def best(function: Any, *arguments: Any, seconds: float = 0.3) -> float:
     """The first quartile of the times of a compiled function, in milliseconds."""
@@ -83,6 +91,9 @@ def main(
     for name, shape in RECURRENCES.items():
         if matches(name, only):
             time_recurrence(name, *shape)
+    for name, shape in ATTENTIONS.items():
+        if matches(name, only):
+            time_attention(name, *shape)
 
 
 def matches(name: str, only: list[str] | None) -> bool:
@@ -99,7 +110,7 @@ def time_recurrence(name: str, cell: str, steps: int, batch: int, inputs: int, s
     x, *weights = (jax.numpy.asarray(random.standard_normal(shape, np.float32) / shape[-1] ** 0.5) for shape in shapes)
     state = (jax.numpy.zeros((batch, size)),) * mode.states
     # not the jitted function, which would keep the form that it had first
-    run = partial(recurrence.recurrence.__wrapped__, mode.update, adds=cell != "GRU")
+    run = partial(recurrence.recurrence.__wrapped__, mode.update, adds=mode.adds)
 
     def output(x: Any, weights: Any) -> Any:
         return run(x, state, recurrence.Weights(*weights))[0]
@@ -107,13 +118,29 @@ def time_recurrence(name: str, cell: str, steps: int, batch: int, inputs: int, s
     def train(x: Any, weights: Any) -> Any:
         return jax.grad(lambda *arrays: jax.numpy.square(output(*arrays)).sum(), (0, 1))(x, weights)
 
-    chosen = choose(recurrence.FORMS, recurrence.Problem(batch, size, inputs)).name
-    for operation, function in (("output", output), ("output, gradients", train)):
+    time_forms(name, recurrence.FORMS, recurrence.Problem(batch, size, inputs), (output, train), x, weights)
+
+
+def time_attention(name: str, batch: int, count: int, length: int, size: int) -> None:
+    """A line for the outputs, and one for a training step, of all heads at once and head by head."""
+    random = np.random.default_rng(0)
+    arrays = [jax.numpy.asarray(random.standard_normal((batch, count, length, size), np.float32)) for _ in range(3)]
+
+    def train(*arrays: Any) -> Any:
+        return jax.grad(lambda *x: jax.numpy.square(F.scaled_dot_product_attention(*x)).sum(), (0, 1, 2))(*arrays)
+
+    time_forms(name, heads.FORMS, heads.Problem.of(*arrays), (F.scaled_dot_product_attention, train), *arrays)
+
+
+def time_forms(name: str, table: Any, problem: Any, functions: tuple[Any, Any], *arrays: Any) -> None:
+    """A line for the outputs, and one for a training step, with each form of a table that can."""
+    chosen = choice.choose(table, problem)
+    for operation, function in zip(("output", "output, gradients"), functions, strict=True):
         found = []
-        for form in recurrence.FORMS:
-            with forms.only(form.name):
-                milliseconds = best(partial(function), x, weights)  # a new one: JAX keeps what it traced
-            found.append(f"{form.name}{'*' * (form.name == chosen)} {milliseconds:.1f}")
+        for form in (form for form in table if form.can(problem)):
+            with choice.only(form.name):
+                milliseconds = best(partial(function), *arrays)  # a new one: JAX keeps what it traced
+            found.append(f"{form.name}{'*' * (form is chosen)} {milliseconds:.1f}")
         print(f"{name:36} {operation:18} {', '.join(found)}", flush=True)
 
 
@@ -133,7 +160,7 @@ def time_convolution(
         "gradient of weight": (conv_forms.OF_WEIGHT, (x, y)),
     }
     for operation, (table, arrays) in tables.items():
-        chosen = choose(table, problem).name
+        chosen = choice.choose(table, problem).name
         found = [
             f"{form.name}{'*' * (form.name == chosen)} {best(partial(form.compute, problem), *arrays):.1f}"
             for form in table

@@ -15,7 +15,7 @@ from jaxnets.functional.dropout import dropout
 from jaxnets.functional.linear import linear
 from jaxnets.functional.precision import wide
 from jaxnets.functional.softmax import softmax
-from jaxnets.lowering.heads import head_by_head
+from jaxnets.lowering.heads import of_all_heads
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
 
@@ -309,7 +309,7 @@ def _attend(
         def means(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None) -> jax.Array:
             return _means(_scores(query, key, mask, is_causal, scale), value)
 
-        return head_by_head(means, query, key, value, mask), None
+        return of_all_heads(means, query, key, value, mask), None
     scores = _scores(query, key, mask, is_causal, scale)
     weights = softmax(scores, dim=-1) if need_weights else _softmax_or_zero(scores)
     weights = dropout(weights, dropout_p, key=dropout_key)

@@ -43,9 +43,10 @@ class Problem(NamedTuple):
     inputs: int
 
 
+ALL = Form("all inputs at once", lambda steps: max(steps, UNROLLED + 1), pays=lambda p: p.batch <= 2)
 FORMS = (
-    Form("all inputs at once", lambda steps: max(steps, UNROLLED + 1), pays=lambda p: p.batch <= 2),
-    Form("eight inputs at a time", lambda steps: 8, pays=lambda p: max(p.size, p.inputs) >= 256),
+    ALL,
+    Form("eight inputs at a time", lambda steps: UNROLLED, pays=lambda p: max(p.size, p.inputs) >= 256),
     Form("inputs in turn", lambda steps: 1),
 )
 """Of how many steps the inputs' products are one, which is written and read again: `benchmarks.forms` measures it."""
@@ -91,7 +92,7 @@ def recurrence(
     for the gradient, and the steps between are computed again.
     """
     run = partial(_run, update, reverse, adds)
-    if every is None:
+    if every is None or every >= len(input):
         return run(input, state, weights, lengths)
 
     @partial(jax.checkpoint, prevent_cse=False)
@@ -123,7 +124,7 @@ def _run(
     steps, batch, inputs = input.shape
     size = choose(FORMS, Problem(batch, weights.hh.shape[1], inputs)).compute(steps)
     on_cpu = partial(_at_once, update, reverse, size, adds) if keeps else partial(_step_by_step, update, reverse, size)
-    default = partial(_step_by_step, update, reverse, FORMS[0].compute(steps))
+    default = partial(_step_by_step, update, reverse, ALL.compute(steps))
     return lax.platform_dependent(input, state, weights, lengths, cpu=on_cpu, default=default)
 
 
@@ -177,9 +178,8 @@ def _step_by_step(
     lengths: jax.Array | None,
 ) -> tuple[jax.Array, State]:
     """The recurrence as it stands: in its gradient, each step adds to those of the weights."""
-    of_input = weights
-    weights = jax.tree.map(wide, weights)  # in half precision the gradients would lose what the steps add
-    of_input, of_state = of_input if size >= len(input) else weights, OfState.of(weights)
+    widened = jax.tree.map(wide, weights)  # in half precision the gradients would lose what the steps add
+    of_input, of_state = weights if size >= len(input) else widened, OfState.of(widened)
 
     def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
         gates, time = x

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxnets import functional as F
-from jaxnets.lowering import heads
+from jaxnets.lowering.choice import only
 
 # shapes of query, key, value, of the mask, and further arguments
 CASES: dict[str, tuple[list[tuple[int, ...]], tuple[int, ...] | None, dict[str, Any]]] = {
@@ -58,11 +58,11 @@ def results(name: str, *, boolean: bool = False) -> tuple[list[Any], bool]:
 
 
 @pytest.mark.parametrize(("name", "boolean"), [*((name, False) for name in CASES), ("one mask for all", True)])
-def test_head_by_head(name, boolean, monkeypatch):
+def test_head_by_head(name, boolean):
     expected, by_head = results(name, boolean=boolean)
     assert not by_head
-    monkeypatch.setattr(heads, "LARGE", (0, 0))
-    found, by_head = results(name, boolean=boolean)
+    with only("head by head"):
+        found, by_head = results(name, boolean=boolean)
     assert by_head == (name not in ("one head", "no head"))
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
@@ -75,11 +75,10 @@ def test_long_sequences_keep_no_scores_for_the_gradient():
     assert compiled.memory_analysis().temp_size_in_bytes < 16 << 20
 
 
-def test_a_mesh_with_explicit_axes(monkeypatch):
-    monkeypatch.setattr(heads, "LARGE", (0, 0))
+def test_a_mesh_with_explicit_axes():
     mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Explicit,))
     x = jnp.ones((2, 3, 5, 4))
-    with jax.set_mesh(mesh):
+    with jax.set_mesh(mesh), only("head by head"):
         laid = jax.device_put(x, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch")))
         found = jax.jit(F.scaled_dot_product_attention)(laid, laid, laid)
     np.testing.assert_allclose(found, x, rtol=1e-6)

@@ -22,7 +22,7 @@ def results(form: str, cell: str, steps: int, reverse: bool, lengths: Any, dtype
     shapes = (steps, 3, 4), (mode.gates * 5, 4), (mode.gates * 5, 5), (mode.gates * 5,), (mode.gates * 5,)
     x, *weights = (jnp.asarray(draw(shape), dtype) for shape in shapes)
     state = tuple(jnp.asarray(draw((3, 5)), dtype) for _ in range(mode.states))
-    run = partial(recurrence.recurrence.__wrapped__, mode.update, reverse=reverse, adds=cell != "GRU")
+    run = partial(recurrence.recurrence.__wrapped__, mode.update, reverse=reverse, adds=mode.adds)
 
     def loss(x: Any, state: Any, weights: Any) -> Any:
         outputs, last = run(x, state, recurrence.Weights(*weights), lengths)

@@ -94,6 +94,10 @@ class Slots:
         self.rows.append(Row(full, needed, [hint], attribute))
         return Slot(f"%{len(self.rows) - 1}")
 
+    def row(self, slot: Slot) -> Row:
+        """The values of a slot."""
+        return self.rows[int(slot.name.removeprefix("%"))]
+
     def _attribute(self, values: list[Any], needed: list[bool]) -> str | None:
         """The attribute of the user's modules that has these values where they are needed."""
         wanted = [v for v, n in zip(values, needed, strict=True) if n]
@@ -140,6 +144,8 @@ def is_simple(x: Any) -> bool:
 
 def _can_be_shared(x: Any) -> bool:
     """Whether one value can stand in two places: of layers, those that hold nothing."""
+    if isinstance(x, tuple | list):
+        return all(map(_can_be_shared, x))
     return x.name in FREE if isinstance(x, Build) else not isinstance(x, Own | Children | Held)
 
 

@@ -66,10 +66,8 @@ def settled(node: Any, slots: Slots) -> Any:
         return found.rebuilt([settled(x, slots) for x in found.values])
     layer = settled(node.node, slots)
     for slot in slots_of(layer):
-        row = slots.rows[int(slot.name.removeprefix("%"))]
-        if tuple(row.needed) == node.having and all(
-            v is not None for v, n in zip(row.values, row.needed, strict=True) if n
-        ):
+        row = slots.row(slot)
+        if tuple(row.needed) == node.having == tuple(x is not None for x in row.values):
             return replace(node, node=layer, slot=slot)
     return replace(node, node=layer, slot=slots.slot(list(node.having), node.name), is_flag=True)
 
