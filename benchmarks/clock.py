@@ -19,6 +19,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from benchmarks.where import REPEATS, Device, described, environment, forget_peak, peak, wait
+
 __all__ = ["Side", "SideError", "Timing", "geometric_mean", "interleaved", "ratio", "serve"]
 
 Work = Callable[[], Any]
@@ -32,6 +34,7 @@ def serve(prepare: Callable[[str], tuple[Work, dict[str, Any], dict[str, Any]]],
     """What a side's program ends with.
 
     `prepare` makes of a name the work, facts about it, and what it computes, arrays by name, which `results` will hold.
+    The work returns what is to be waited for.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else prints
@@ -43,42 +46,34 @@ def serve(prepare: Callable[[str], tuple[Work, dict[str, Any], dict[str, Any]]],
             work = None
             try:
                 work, answer, arrays = prepare(name)
+                answer |= described()
                 np.savez(results, **arrays)
             except Exception as error:
                 answer = {"error": f"{type(error).__name__}: {error}"[:300]}
-            Path("/proc/self/clear_refs").write_text("5")  # the greatest size begins anew
+            forget_peak()
         else:
             assert work is not None
             began = time.perf_counter()
-            work()
-            answer = {"seconds": time.perf_counter() - began, "bytes": peak()}
+            for _ in range(REPEATS):
+                found = work()
+            wait(found)
+            answer = {"seconds": (time.perf_counter() - began) / REPEATS, "bytes": peak()}
+            del found
         print(json.dumps(answer), file=answers, flush=True)
-
-
-def peak() -> int:
-    """The most bytes of this process that were in memory at once."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024
-    raise KeyError("VmHWM")
 
 
 class Side:
     """A side's process; a context."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, device: Device = Device.CPU) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
-        environment = os.environ | {
-            "OMP_WAIT_POLICY": "PASSIVE",
-            "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu"),
-        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env=environment,
+            env=os.environ | environment(device),
         )
 
     def __enter__(self) -> Self:

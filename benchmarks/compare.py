@@ -15,11 +15,16 @@ import numpy as np
 import typer
 
 from benchmarks.clock import Side, SideError, geometric_mean, interleaved, ratio
+from benchmarks.where import Device
 
-__all__ = ["PASSES", "Only", "Report", "Seconds", "With", "line", "printed", "run", "summary"]
+__all__ = ["PASSES", "On", "Only", "Report", "Seconds", "With", "line", "printed", "run", "summary"]
 
 PASSES = ("forward", "train")
 
+OF_TF32 = 5e-2
+"""Greatest difference of what is computed in TF32, of which a product of two numbers has ten bits."""
+
+On = Annotated[Device, typer.Option("--device", help="Where all sides run.")]
 Only = Annotated[list[str] | None, typer.Option(help="Rows whose name matches. Repeatable.")]
 Report = Annotated[Path | None, typer.Option(help="JSON lines file of the results.")]
 Seconds = Annotated[float, typer.Option(help="Time for each side of a row.")]
@@ -36,6 +41,7 @@ def run(
     seconds: float,
     with_: list[str] | None,
     tolerance: float,
+    device: Device = Device.CPU,
     alone: bool = False,
 ) -> None:
     """Measures the tasks, prints a line for each and a summary, and leaves the results in `report`.
@@ -43,12 +49,17 @@ def run(
     `program` and the name of a framework make its side; torch is the first of them. With `alone` each task has
     processes of its own, so that the memory it reached is its own.
     """
+    if device == Device.GPU:
+        tolerance = max(tolerance, OF_TF32)
     chosen = [name for name in frameworks if name == "torch" or not with_ or name in with_]
     wanted = [task for task in tasks if not only or any(fnmatch(task, f"*{pattern}*") for pattern in only)]
     rows: list[dict[str, Any]] = []
     for together in [[task] for task in wanted] if alone else [wanted]:
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-            sides = {name: stack.enter_context(Side(*program, name, str(results(folder, name)))) for name in chosen}
+            sides = {
+                name: stack.enter_context(Side(*program, name, str(results(folder, name)), device=device))
+                for name in chosen
+            }
             for task in together:
                 rows.append(measured(task, sides, Path(folder), seconds, tolerance))
                 print(line(rows[-1]), flush=True)
@@ -82,6 +93,7 @@ def measured(name: str, sides: dict[str, Side], folder: Path, seconds: float, to
     for framework, side in sides.items():
         try:
             facts = side.prepare(name)
+            row["on"] = row.get("on", {}) | {key: facts.pop(key) for key in ("torch", "JAX", "device") if key in facts}
             with np.load(results(folder, framework)) as file:
                 found = dict(file)
             expected = found if expected is None else expected

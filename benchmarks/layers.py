@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.compare import PASSES, Only, Report, Seconds, With, run
+from benchmarks.compare import PASSES, On, Only, Report, Seconds, With, run
 from benchmarks.rows import ROWS, SCALING
+from benchmarks.where import Device
 
 SIDES = ("torch", "jaxnets", "torch compiled", "flax", "equinox", "lax")
 TOLERANCE = 1e-4
@@ -21,11 +22,12 @@ def main(
     report: Report = None,
     seconds: Seconds = 1.0,
     with_: With = None,
+    device: On = Device.CPU,
     scaling: Annotated[bool, typer.Option(help="The rows over batch, length and channels.")] = False,
 ) -> None:
     """Times the forward pass and a pass with gradients of each layer."""
     tasks = [f"{row.name} | {pass_}" for row in (SCALING if scaling else ROWS) for pass_ in PASSES]
-    options = {"only": only, "report": report, "seconds": seconds, "with_": with_}
+    options = {"only": only, "report": report, "seconds": seconds, "with_": with_, "device": device}
     run(tasks, ("benchmarks.frameworks",), SIDES, **options, tolerance=TOLERANCE)
 
 

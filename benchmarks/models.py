@@ -17,8 +17,9 @@ import numpy as np
 import typer
 
 from benchmarks.clock import SideError, serve
-from benchmarks.compare import PASSES, Only, Report, Seconds, With, run
+from benchmarks.compare import PASSES, On, Only, Report, Seconds, With, run
 from benchmarks.nets import NETS, torch_model
+from benchmarks.where import Device, to_device
 
 MODELS = (
     *("alexnet", "vgg11", "resnet18", "resnet50", "resnext50_32x4d", "densenet121", "googlenet"),
@@ -37,7 +38,7 @@ def by_torch(name: str, train: bool, *, compiled: bool) -> Prepared:
     """torch, eager or compiled."""
     import torch
 
-    model, x = torch_model(name)
+    model, x = map(to_device, torch_model(name))
     model.train(train)
     call = torch.compile(model) if compiled else model
     if not train:
@@ -46,7 +47,7 @@ def by_torch(name: str, train: bool, *, compiled: bool) -> Prepared:
             with torch.inference_mode():
                 return _first(call(x))
 
-        return work, {}, {"output": work().numpy()}
+        return work, {}, {"output": work().cpu().numpy()}
     optimizer = torch.optim.SGD(model.parameters(), RATE, MOMENTUM)
 
     def step() -> Any:
@@ -56,8 +57,8 @@ def by_torch(name: str, train: bool, *, compiled: bool) -> Prepared:
         optimizer.step()
         return output
 
-    output = step().detach().numpy()
-    weights = {key: value.detach().numpy().copy() for key, value in model.named_parameters()}
+    output = step().detach().cpu().numpy()
+    weights = {key: value.detach().cpu().numpy().copy() for key, value in model.named_parameters()}
     return step, {}, {"output": output, **weights}
 
 
@@ -98,7 +99,7 @@ def by_jaxnets(name: str, train: bool) -> Prepared:
 
     def work() -> Any:
         nonlocal state
-        *state, output = jax.block_until_ready(compiled(*state, x))
+        *state, output = compiled(*state, x)
         return output
 
     output = np.asarray(work())
@@ -142,7 +143,7 @@ def _jitted(function: Any, *arguments: Any) -> Prepared:
     seconds = time.perf_counter() - began
 
     def work() -> Any:
-        return jax.block_until_ready(compiled(*arguments))
+        return compiled(*arguments)
 
     return work, {"compile": seconds}, {"output": np.asarray(work())}
 
@@ -171,10 +172,12 @@ def side(framework: str, results: str) -> None:
     serve(prepare, Path(results))
 
 
-def main(only: Only = None, report: Report = None, seconds: Seconds = 4.0, with_: With = None) -> None:
+def main(
+    only: Only = None, report: Report = None, seconds: Seconds = 4.0, with_: With = None, device: On = Device.CPU
+) -> None:
     """Times the forward pass and a training step of converted models."""
     tasks = [f"{model} | {pass_}" for model in MODELS for pass_ in PASSES]
-    options = {"only": only, "report": report, "seconds": seconds, "with_": with_}
+    options = {"only": only, "report": report, "seconds": seconds, "with_": with_, "device": device}
     run(tasks, ("benchmarks.models", "--side"), tuple(PREPARE), **options, tolerance=TOLERANCE, alone=True)
 
 

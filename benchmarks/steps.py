@@ -16,7 +16,8 @@ import numpy as np
 import typer
 
 from benchmarks.clock import serve
-from benchmarks.compare import Only, Report, Seconds, With, run
+from benchmarks.compare import On, Only, Report, Seconds, With, run
+from benchmarks.where import Device, to_device
 
 SIDES = ("torch", "jaxnets", "torch compiled")
 OPTIMIZERS = ("SGD", "Adam", "RMSprop", "Rprop", "LBFGS")
@@ -52,8 +53,6 @@ def experiment(name: str) -> Any:
 
 
 def by_jaxnets(name: str) -> tuple[Callable[[], Any], np.ndarray]:
-    import jax
-
     from examples.training import devices, in_jax
     from examples.training.loader import Blocks
 
@@ -65,7 +64,7 @@ def by_jaxnets(name: str) -> tuple[Callable[[], Any], np.ndarray]:
     def work() -> Any:
         nonlocal state
         state, losses = trainer.steps(state, devices.put_block(block, mesh, False))
-        return jax.block_until_ready(losses)
+        return losses
 
     return work, np.asarray(work())
 
@@ -80,10 +79,10 @@ def by_torch(name: str, compiled: bool) -> tuple[Callable[[], Any], np.ndarray]:
     chosen = experiment(name)
     torch.manual_seed(0)
     weights = {k: np.asarray(v) for k, v in jaxnets.state_dict(chosen.model(jaxnets.TorchRngs(0))).items()}
-    model, _ = in_torch.first_model(chosen, 0, weights, "float32")
+    model = to_device(in_torch.first_model(chosen, 0, weights, "float32")[0])
     optimizer = in_torch.make_optimizer(chosen, model)
     loss = torch.compile(chosen.loss) if compiled else chosen.loss
-    block = Blocks(chosen, 0)[0]
+    block = [to_device(torch.from_numpy(array)) for array in Blocks(chosen, 0)[0]]
 
     def step(batch: Any) -> torch.Tensor:
         def closure() -> torch.Tensor:
@@ -95,9 +94,9 @@ def by_torch(name: str, compiled: bool) -> tuple[Callable[[], Any], np.ndarray]:
         return optimizer.step(closure).detach()
 
     def work() -> torch.Tensor:
-        return torch.stack([step(batch) for batch in zip(*map(torch.from_numpy, block), strict=True)])
+        return torch.stack([step(batch) for batch in zip(*block, strict=True)])
 
-    return work, work().numpy()
+    return work, work().cpu().numpy()
 
 
 def side(framework: str, results: str) -> None:
@@ -111,10 +110,12 @@ def side(framework: str, results: str) -> None:
     serve(prepare, Path(results))
 
 
-def main(only: Only = None, report: Report = None, seconds: Seconds = 2.0, with_: With = None) -> None:
+def main(
+    only: Only = None, report: Report = None, seconds: Seconds = 2.0, with_: With = None, device: On = Device.CPU
+) -> None:
     """Times the training steps of the programs."""
     tasks = [f"{name} | train" for name in PROGRAMS]
-    options = {"only": only, "report": report, "seconds": seconds, "with_": with_}
+    options = {"only": only, "report": report, "seconds": seconds, "with_": with_, "device": device}
     run(tasks, ("benchmarks.steps", "--side"), SIDES, **options, tolerance=TOLERANCE)
 
 

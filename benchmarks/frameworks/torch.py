@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from benchmarks.rows import Row, cotangent, inputs, values
+from benchmarks.where import to_device
 
 __all__ = ["prepared"]
 
@@ -15,11 +16,11 @@ def prepared(row: Row, train: bool, compiled: bool) -> tuple[Callable[[], Any], 
     """The work of a row, and its results: the output, the gradients of floating inputs and of parameters."""
     layer = row.make(torch.nn)
     leaves: dict[str, torch.Tensor] = {}
-    arguments = [torch.from_numpy(value) for value in inputs(row)]
+    arguments = [to_device(torch.from_numpy(value)) for value in inputs(row)]
     if train:
         leaves |= {f"input {i}": x.requires_grad_() for i, x in enumerate(arguments) if x.is_floating_point()}
     if isinstance(layer, torch.nn.Module):
-        layer.train(train)
+        layer = to_device(layer).train(train)
         state = values({name: tuple(value.shape) for name, value in layer.state_dict().items()})
         layer.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
         leaves |= dict(layer.named_parameters())
@@ -31,7 +32,7 @@ def prepared(row: Row, train: bool, compiled: bool) -> tuple[Callable[[], Any], 
         forward = torch.compile(forward)
 
     with torch.no_grad():
-        along = torch.from_numpy(cotangent(tuple(row.call(layer, *arguments).shape)))
+        along = to_device(torch.from_numpy(cotangent(tuple(row.call(layer, *arguments).shape))))
 
     def work() -> list[torch.Tensor]:
         with torch.set_grad_enabled(train):
@@ -39,4 +40,4 @@ def prepared(row: Row, train: bool, compiled: bool) -> tuple[Callable[[], Any], 
             return [output, *torch.autograd.grad(output, list(leaves.values()), along)] if train else [output]
 
     results = dict(zip(["output", *leaves], work(), strict=False))
-    return work, {name: value.detach().numpy() for name, value in results.items()}
+    return work, {name: value.detach().cpu().numpy() for name, value in results.items()}

@@ -12,13 +12,20 @@ from jaxnets.lowering.choice import Form, choose
 from jaxnets.lowering.linear import affine, affine_by_columns
 from jaxnets.lowering.precision import wide
 
-__all__ = ["FORMS", "OfState", "Problem", "State", "Update", "Weights", "recurrence", "step"]
+__all__ = ["FORMS", "OfState", "OnCuda", "Problem", "State", "Update", "Weights", "recurrence", "step", "step_by_step"]
 
 State = tuple[jax.Array, ...]
 """What a cell carries from step to step: `(h,)`, or `(h, c)`."""
 
 Update = Callable[[jax.Array, jax.Array, State], State]
 """The pointwise part of a cell: products of input and of hidden state, old state -> new state."""
+
+
+class OnCuda(NamedTuple):
+    """A way that CUDA alone has: whether it can compute a recurrence, and what does so, as `step_by_step` is called."""
+
+    can: Callable[[jax.Array, "Weights"], bool]
+    compute: Callable[..., tuple[jax.Array, State]]
 
 
 class Weights(NamedTuple):
@@ -72,7 +79,7 @@ def step(update: Update, gates: jax.Array, state: State, weights: OfState) -> St
 
 
 # A jit of its own, so that layers of equal shape are traced and lowered once.
-@partial(jax.jit, static_argnames=("update", "reverse", "adds", "every"))
+@partial(jax.jit, static_argnames=("update", "reverse", "adds", "every", "on_cuda"))
 def recurrence(
     update: Update,
     input: jax.Array,
@@ -83,15 +90,16 @@ def recurrence(
     reverse: bool = False,
     adds: bool = False,
     every: int | None = None,
+    on_cuda: OnCuda | None = None,
 ) -> tuple[jax.Array, State]:
     """Runs a cell over the first axis of `input`, `(T, N, features)`, from the state `(N, size)` each.
 
     Returns all `h`, `(T, N, size)`, and the last state. With `lengths`, `(N,)`, a state rests at the steps that its
     sequence does not have, and `h` is 0 there: so each sequence ends, or in reverse begins, at its own last step.
     `adds` says that the cell reads nothing but the sum of its two products. With `every`, one state of so many is kept
-    for the gradient, and the steps between are computed again.
+    for the gradient, and the steps between are computed again. `on_cuda` is what computes the same on CUDA.
     """
-    run = partial(_run, update, reverse, adds)
+    run = partial(_run, update, reverse, adds, on_cuda)
     if every is None or every >= len(input):
         return run(input, state, weights, lengths)
 
@@ -109,6 +117,7 @@ def _run(
     update: Update,
     reverse: bool,
     adds: bool,
+    on_cuda: OnCuda | None,
     input: jax.Array,
     state: State,
     weights: Weights,
@@ -123,9 +132,12 @@ def _run(
     keeps = is_less and weights.hr is None and input.dtype.itemsize >= 4
     steps, batch, inputs = input.shape
     size = choose(FORMS, Problem(batch, weights.hh.shape[1], inputs)).compute(steps)
-    on_cpu = partial(_at_once, update, reverse, size, adds) if keeps else partial(_step_by_step, update, reverse, size)
-    default = partial(_step_by_step, update, reverse, ALL.compute(steps))
-    return lax.platform_dependent(input, state, weights, lengths, cpu=on_cpu, default=default)
+    on_cpu = partial(_at_once, update, reverse, size, adds) if keeps else partial(step_by_step, update, reverse, size)
+    default = partial(step_by_step, update, reverse, ALL.compute(steps))
+    forms = {"cpu": on_cpu}
+    if on_cuda is not None and on_cuda.can(input, weights):
+        forms["cuda"] = partial(on_cuda.compute, update, reverse)
+    return lax.platform_dependent(input, state, weights, lengths, **forms, default=default)
 
 
 Body = Callable[[State, Any], tuple[State, Any]]
@@ -168,7 +180,7 @@ def _in_blocks(
     return lax.scan(single, state, steps, reverse=reverse) if size == 1 else _scan(block, state, steps, size, reverse)
 
 
-def _step_by_step(
+def step_by_step(
     update: Update,
     reverse: bool,
     size: int,
@@ -196,7 +208,7 @@ def _at_once(update: Update, reverse: bool, size: int, adds: bool, *arrays: Any)
     The products, or their sum where the cell reads nothing else, and the states are kept, the gates computed again; the
     weights' gradients are products over all steps at once.
     """
-    return _step_by_step(update, reverse, size, *arrays)
+    return step_by_step(update, reverse, size, *arrays)
 
 
 def _with_steps(
