@@ -84,27 +84,35 @@ class Side:
         self._process.communicate()
         self._errors.close()
 
-    def prepare(self, name: str) -> dict[str, Any]:
-        """Makes the work of this name the work to do, and returns the facts about it."""
-        facts = self._ask(name)
+    def begin(self, name: str) -> None:
+        """Makes the work of this name the work to do."""
+        self._tell(name)
+
+    def prepared(self) -> dict[str, Any]:
+        """The facts about the work that was begun last, when it is ready."""
+        facts = self._answer()
         if "error" in facts:
             raise SideError(facts["error"])
         return facts
 
     def work(self) -> tuple[float, int]:
         """Seconds that the work took, done once, and the most bytes in memory since it was prepared."""
-        answer = self._ask(None)
+        self._tell(None)
+        answer = self._answer()
         return answer["seconds"], answer["bytes"]
 
-    def _ask(self, question: str | None) -> dict[str, Any]:
+    def _tell(self, question: str | None) -> None:
         process = self._process
         assert process.stdin is not None
-        assert process.stdout is not None
         try:
             process.stdin.write(json.dumps(question) + "\n")
             process.stdin.flush()
         except BrokenPipeError:
             pass
+
+    def _answer(self) -> dict[str, Any]:
+        process = self._process
+        assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             process.wait()

@@ -47,10 +47,10 @@ def run(
     """Measures the tasks, prints a line for each and a summary, and leaves the results in `report`.
 
     `program` and the name of a framework make its side; torch is the first of them. With `alone` each task has
-    processes of its own, so that the memory it reached is its own.
+    processes of its own, so that the memory it reached is its own. On a GPU the sides get ready side by side, and once.
     """
     if device == Device.GPU:
-        tolerance = max(tolerance, OF_TF32)
+        tolerance, alone = max(tolerance, OF_TF32), False
     chosen = [name for name in frameworks if name == "torch" or not with_ or name in with_]
     wanted = [task for task in tasks if not only or any(fnmatch(task, f"*{pattern}*") for pattern in only)]
     rows: list[dict[str, Any]] = []
@@ -61,7 +61,7 @@ def run(
                 for name in chosen
             }
             for task in together:
-                rows.append(measured(task, sides, Path(folder), seconds, tolerance))
+                rows.append(measured(task, sides, Path(folder), seconds, tolerance, device == Device.GPU))
                 print(line(rows[-1]), flush=True)
                 if report:
                     report.parent.mkdir(parents=True, exist_ok=True)
@@ -85,14 +85,24 @@ def difference(results: Any, expected: Any) -> float:
     return worst
 
 
-def measured(name: str, sides: dict[str, Side], folder: Path, seconds: float, tolerance: float) -> dict[str, Any]:
-    """A row of results: for each side its median, its ratio to torch with quartiles, compile time, difference."""
+def measured(
+    name: str, sides: dict[str, Side], folder: Path, seconds: float, tolerance: float, together: bool
+) -> dict[str, Any]:
+    """A row of results: for each side its median, its ratio to torch with quartiles, compile time, difference.
+
+    With `together` the sides get ready side by side.
+    """
     row: dict[str, Any] = {"row": name, "sides": {}}
     expected: Any = None
     ready: dict[str, Side] = {}
+    if together:
+        for side in sides.values():
+            side.begin(name)
     for framework, side in sides.items():
         try:
-            facts = side.prepare(name)
+            if not together:
+                side.begin(name)
+            facts = side.prepared()
             row["on"] = row.get("on", {}) | {key: facts.pop(key) for key in ("torch", "JAX", "device") if key in facts}
             with np.load(results(folder, framework)) as file:
                 found = dict(file)

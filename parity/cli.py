@@ -44,6 +44,14 @@ class Device(StrEnum):
     TPU = "tpu"
 
 
+class Way(StrEnum):
+    JIT = "jit"
+    EAGER = "eager"
+    VMAP = "vmap"
+    TWICE = "twice"
+    EXPORT = "export"
+
+
 class Dtype(StrEnum):
     F32 = "f32"
     F64 = "f64"
@@ -57,6 +65,9 @@ def main(
     dtype: Annotated[list[Dtype] | None, typer.Option(help="Repeatable.", show_default="all")] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Cases whose name holds this, or is matched by its * and ?. Repeatable.")
+    ] = None,
+    way: Annotated[
+        list[Way] | None, typer.Option(help="How it is run. Repeatable.", show_default="those of the dtype")
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Our own cases alone, compiled, in float32 and float64.")
@@ -72,7 +83,7 @@ def main(
     """Compare every layer and function with torch: outputs, gradients, buffers, distributions of random draws."""
     jobs = jobs or os.cpu_count() or 1
     dtypes = [str(d) for d in dtype or ((Dtype.F64,) if quick else Dtype)]
-    ways = ("jit",) if quick else None
+    ways = tuple(map(str, way)) if way else ("jit",) if quick else None
     prepare(device, str(cache))
 
     from jaxnets.lowering.conv_forms import NAMES

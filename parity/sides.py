@@ -40,6 +40,7 @@ QUICK: Mapping[str, Any] = MappingProxyType(
         "xla_backend_optimization_level": 0,
         "xla_cpu_parallel_codegen_split_count": 1,
         "xla_gpu_autotune_level": 0,
+        "xla_gpu_disable_gpuasm_optimizations": True,
     }
     | ({"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {})
 )

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -194,7 +195,7 @@ def check_case(name: str, case: Any, dtype: str, ways: Sequence[str] | None = No
     if dtype not in case.dtypes:
         return []
     checks: list[Check] = []
-    with comparing(wide=dtype == "f64"), warnings.catch_warnings():
+    with comparing(wide=dtype == "f64"), _one_thread(), warnings.catch_warnings():
         # Both libraries warn of some cases, in the same words: of an implicit `dim`, of even kernels with "same".
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("ignore", FutureWarning)
@@ -204,6 +205,17 @@ def check_case(name: str, case: Any, dtype: str, ways: Sequence[str] | None = No
             elif found:
                 checks.append(_check(name, dtype, mode, way, found))
     return checks
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """torch in one thread: of two that write to one place, as in `max_unpool`, none is always the last."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 Found = tuple[str, str, Sequence[Row] | TorchError]

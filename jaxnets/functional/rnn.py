@@ -12,9 +12,8 @@ from jaxnets import check
 from jaxnets.functional.activation import sigmoid, tanh
 from jaxnets.functional.dropout import dropout as drop
 from jaxnets.functional.rectifier import relu
-from jaxnets.lowering import cudnn
 from jaxnets.lowering.linear import affine
-from jaxnets.lowering.recurrence import OfState, OnCuda, State, Update, Weights, recurrence, step
+from jaxnets.lowering.recurrence import OfState, State, Update, Weights, recurrence, step
 
 __all__ = [
     "gru",
@@ -48,21 +47,19 @@ def _gru(x: jax.Array, h: jax.Array, state: State) -> State:
 class Mode:
     """A kind of cell: how many gates are stacked in its weights, how many arrays are its state, its formula.
 
-    `adds`: whether the formula has the products of input and of hidden state as their sum alone; `on_cuda`: what
-    computes all steps on CUDA.
+    `adds`: whether the formula has the products of input and of hidden state as their sum alone.
     """
 
     gates: int
     states: int
     update: Update
     adds: bool = True
-    on_cuda: OnCuda | None = None
 
 
 MODES = {
     "RNN_TANH": Mode(1, 1, _elman(tanh)),
     "RNN_RELU": Mode(1, 1, _elman(relu)),
-    "LSTM": Mode(4, 2, _lstm, on_cuda=OnCuda(cudnn.has_lstm, cudnn.lstm)),
+    "LSTM": Mode(4, 2, _lstm),
     "GRU": Mode(3, 1, _gru, adds=False),
 }
 
@@ -177,8 +174,9 @@ def _layers(
         for reverse in directions:
             k = len(last)
             initial = tuple(h[k] for h in state)
-            options = {"adds": mode.adds, "every": every, "on_cuda": mode.on_cuda}
-            output, final = recurrence(mode.update, sequence, initial, weights[k], lengths, reverse=reverse, **options)
+            output, final = recurrence(
+                mode.update, sequence, initial, weights[k], lengths, reverse=reverse, adds=mode.adds, every=every
+            )
             outputs.append(output)
             last.append(final)
         sequence = jnp.concatenate(outputs, axis=-1)

@@ -16,21 +16,23 @@ class Form:
     """A way to compute an operation.
 
     `can` says for which problems it computes the right numbers at a bounded size of program and memory, `pays` for
-    which of those it is the fastest, by the measurements that `python -m benchmarks.forms` repeats.
+    which of those it is the fastest on CPU, and `pays_on_gpu` on a GPU, by the measurements that
+    `python -m benchmarks.forms` repeats.
     """
 
     name: str
     compute: Callable[..., Any]
     can: Callable[[Any], bool] = lambda problem: True
     pays: Callable[[Any], bool] = lambda problem: True
+    pays_on_gpu: Callable[[Any], bool] = lambda problem: False
 
 
-def choose(forms: Sequence[Form], problem: Any) -> Form:
+def choose(forms: Sequence[Form], problem: Any, on_gpu: bool = False) -> Form:
     """The first form that pays; inside of `only(name)`, the form of this name, where there is one that can."""
     name = _only.get()
     possible = [form for form in forms if form.can(problem)]
     named = [form for form in possible if form.name == name]
-    return (named or [form for form in possible if form.pays(problem)])[0]
+    return (named or [form for form in possible if (form.pays_on_gpu if on_gpu else form.pays)(problem)])[0]
 
 
 @contextmanager

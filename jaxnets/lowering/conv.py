@@ -1,12 +1,14 @@
 """Convolution and transposed convolution over any number of spatial axes, channels first.
 
 Both take a batch: `x` is `(N, C_in, *spatial)`. The numbers are torch's; how they are computed is this room's. A
-convolution is bilinear, and so are its two gradients; a transposed convolution is one of the three. On CPU each of the
-three has forms of its own, in `jaxnets.lowering.conv_forms`.
+convolution is bilinear, and so are its two gradients; a transposed convolution is one of the three. On CPU and on CUDA
+each of the three has forms of its own, in `jaxnets.lowering.conv_forms`.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -37,16 +39,17 @@ def conv(
 
     def on_cpu(x: jax.Array, weight: jax.Array) -> jax.Array:
         if len(stride) == 3:
-            return conv_by_planes(problem, x, weight, conv_on_cpu)
-        return conv_on_cpu(problem, x, weight)
+            return conv_by_planes(problem, x, weight, conv_in_form)
+        return conv_in_form(problem, x, weight)
 
     if not x.size * weight.size:
         return direct(problem, x, weight)
-    return lax.platform_dependent(x, weight, cpu=on_cpu, default=lambda x, weight: direct(problem, x, weight))
+    on_gpu = partial(conv_in_form, replace(problem, on_gpu=True))
+    return lax.platform_dependent(x, weight, cpu=on_cpu, cuda=on_gpu, default=partial(direct, problem))
 
 
-def conv_on_cpu(problem: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    """A convolution with one or two spatial axes, and its gradients, each in the form that pays."""
+def conv_in_form(problem: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    """A convolution and its gradients, each in the form that pays."""
     return bilinear(
         lambda x, weight: output(problem, x, weight),
         lambda y, weight: gradient_of_input(problem, y, weight),
@@ -83,8 +86,8 @@ def conv_transpose(
 
     def on_cpu(x: jax.Array, weight: jax.Array) -> jax.Array:
         if len(stride) == 3:
-            return conv_transpose_by_planes(problem, x, weight, conv_transpose_on_cpu)
-        return conv_transpose_on_cpu(problem, x, weight)
+            return conv_transpose_by_planes(problem, x, weight, conv_transpose_in_form)
+        return conv_transpose_in_form(problem, x, weight)
 
     def spread(x: jax.Array, weight: jax.Array) -> jax.Array:
         spread = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *borders])
@@ -94,11 +97,12 @@ def conv_transpose(
 
     if not x.size * weight.size or not math.prod(size):
         return spread(x, weight)
-    return lax.platform_dependent(x, weight, cpu=on_cpu, default=spread)
+    on_gpu = partial(conv_transpose_in_form, replace(problem, on_gpu=True))
+    return lax.platform_dependent(x, weight, cpu=on_cpu, cuda=on_gpu, default=spread)
 
 
-def conv_transpose_on_cpu(problem: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    """The transpose of a convolution with one or two spatial axes, and its gradients, each in the form that pays."""
+def conv_transpose_in_form(problem: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    """The transpose of a convolution, and its gradients, each in the form that pays."""
     return bilinear(
         lambda x, weight: gradient_of_input(problem, x, weight),
         lambda y, weight: output(problem, y, weight),

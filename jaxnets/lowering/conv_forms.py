@@ -1,4 +1,4 @@
-"""The forms of a convolution and of its two gradients on CPU, and the tables that choose among them.
+"""The forms of a convolution and of its two gradients, and the tables that choose among them on CPU and on a GPU.
 
 XLA's CPU backend is fast where a convolution is dense, has two spatial axes at most and no stride in its gradient; it
 computes grouped ones in a plain loop. What is said otherwise here: products of matrices, sums of shifted inputs that
@@ -39,13 +39,23 @@ class Problem:
     stride: tuple[int, ...]
     padding: tuple[Pair, ...]
     dilation: tuple[int, ...]
+    on_gpu: bool = False
 
     @classmethod
-    def of(cls, x: Ints, weight: Ints, stride: Ints, padding: Sequence[Pair], dilation: Ints, groups: int) -> Self:
+    def of(
+        cls,
+        x: Ints,
+        weight: Ints,
+        stride: Ints,
+        padding: Sequence[Pair],
+        dilation: Ints,
+        groups: int,
+        on_gpu: bool = False,
+    ) -> Self:
         """The problem of arrays of these shapes."""
         pairs = tuple((low, high) for low, high in padding)
-        channels = (x[1], weight[0])
-        return cls(x[0], channels, groups, tuple(x[2:]), tuple(weight[2:]), tuple(stride), pairs, tuple(dilation))
+        channels, size, kernel = (x[1], weight[0]), tuple(x[2:]), tuple(weight[2:])
+        return cls(x[0], channels, groups, size, kernel, tuple(stride), pairs, tuple(dilation), on_gpu)
 
     @cached_property
     def out(self) -> tuple[int, ...]:
@@ -93,17 +103,17 @@ def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation
 
 def output(problem: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
     """The convolution, in the form that pays."""
-    return choose(OUTPUT, problem).compute(problem, x, weight)
+    return choose(OUTPUT, problem, problem.on_gpu).compute(problem, x, weight)
 
 
 def gradient_of_input(problem: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     """The gradient of `x`, given that of the output, in the form that pays."""
-    return choose(OF_INPUT, problem).compute(problem, y, weight)
+    return choose(OF_INPUT, problem, problem.on_gpu).compute(problem, y, weight)
 
 
 def gradient_of_weight(problem: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     """The gradient of the weight, given that of the output, in the form that pays."""
-    return choose(OF_WEIGHT, problem).compute(problem, x, y)
+    return choose(OF_WEIGHT, problem, problem.on_gpu).compute(problem, x, y)
 
 
 # -- as XLA has it ---------------------------------------------------------------------------------------------------
@@ -316,7 +326,7 @@ def flipped(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     pairs = [(r - low, n + low - o) for r, (low, _), n, o in zip(reach, p.padding, p.size, y.shape[2:], strict=True)]
     kernel = transposed_kernel(weight, p.groups)
     ones = (1,) * len(pairs)
-    return output(Problem.of(y.shape, kernel.shape, ones, pairs, p.dilation, p.groups), y, kernel)
+    return output(Problem.of(y.shape, kernel.shape, ones, pairs, p.dilation, p.groups, p.on_gpu), y, kernel)
 
 
 def phases(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
@@ -341,7 +351,7 @@ def phases(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
             continue
         part = kernel[(slice(None), slice(None), *chosen)]
         ones = (1,) * len(phase)
-        found.append(output(Problem.of(y.shape, part.shape, ones, pairs, ones, p.groups), y, part))
+        found.append(output(Problem.of(y.shape, part.shape, ones, pairs, ones, p.groups, p.on_gpu), y, part))
     return interleaved(found, p.stride, p.size)
 
 
@@ -372,17 +382,34 @@ def _is_depthwise(p: Problem) -> bool:
     return p.groups > 1 and p.fan_in == 1
 
 
+def _is_plane_by_plane(p: Problem) -> bool:
+    """Where cuDNN is slow: a group is one channel."""
+    return _is_depthwise(p) and p.fan_out == 1 and len(p.kernel) <= 2
+
+
+def _is_small_plane(p: Problem) -> bool:
+    return _is_plane_by_plane(p) and p.taps <= 25
+
+
+def _is_dense(p: Problem) -> bool:
+    return p.groups == 1
+
+
+def _always(p: Problem) -> bool:
+    return True
+
+
 OUTPUT = (
-    Form("product", product, can=lambda p: p.is_pointwise),
+    Form("product", product, can=lambda p: p.is_pointwise, pays_on_gpu=_is_dense),
     Form("sums", sums, can=_few_terms, pays=lambda p: p.fan_in < 8),
     Form("sums in turn", sums_in_turn, can=lambda p: _is_depthwise(p) and p.taps // p.kernel[0] <= MAX_TERMS),
     Form("split", split, can=lambda p: 1 < p.groups <= MAX_SPLIT),
-    Form("taps", taps, can=lambda p: p.taps <= MAX_TAPS, pays=lambda p: p.groups > 1),
-    Form("direct", direct),
+    Form("taps", taps, can=lambda p: p.taps <= MAX_TAPS, pays=lambda p: p.groups > 1, pays_on_gpu=_is_small_plane),
+    Form("direct", direct, pays_on_gpu=_always),
 )
 
 OF_INPUT = (
-    Form("product", product_of_input, can=lambda p: p.is_pointwise),
+    Form("product", product_of_input, can=lambda p: p.is_pointwise, pays_on_gpu=_is_dense),
     Form(
         "split", split_of_input, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.is_strided and p.fan_in > 4
     ),
@@ -395,12 +422,12 @@ OF_INPUT = (
             and (p.groups > 1 or p.channels[0] >= 8 or all(k <= s for k, s in zip(p.kernel, p.stride, strict=True)))
         ),
     ),
-    Form("flipped", flipped, pays=lambda p: p.groups > 1),
-    Form("direct", direct_of_input),
+    Form("flipped", flipped, pays=lambda p: p.groups > 1, pays_on_gpu=_is_small_plane),
+    Form("direct", direct_of_input, pays_on_gpu=_always),
 )
 
 OF_WEIGHT = (
-    Form("product", product_of_weight, can=lambda p: p.is_pointwise),
+    Form("product", product_of_weight, can=lambda p: p.is_pointwise, pays_on_gpu=_is_dense),
     Form(
         "sums",
         sums_of_weight,
@@ -416,8 +443,9 @@ OF_WEIGHT = (
             p.groups > 1
             or (p.taps <= 9 and _is_wide(p) and p.batch * p.channels[0] * p.taps * p.places >= MANY_PRODUCTS)
         ),
+        pays_on_gpu=_is_plane_by_plane,
     ),
-    Form("direct", direct_of_weight),
+    Form("direct", direct_of_weight, pays_on_gpu=_always),
 )
 
 NAMES = tuple(dict.fromkeys(form.name for table in (OUTPUT, OF_INPUT, OF_WEIGHT) for form in table))

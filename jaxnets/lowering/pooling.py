@@ -263,7 +263,7 @@ def fractional_starts(sample: jax.Array, size: int, kernel: int, windows: int) -
 
 @partial(jax.jit, static_argnums=2)
 def unpool(x: jax.Array, index: jax.Array, plane: Ints) -> jax.Array:
-    """Each number at its flat index in a plane of zeros; an index outside of the plane is left out.
+    """Each number at its flat index in a plane of zeros, the last of several there; an index outside is left out.
 
     The derivative is the plane's at the index, also where another number has the same one and has won.
     """
@@ -275,8 +275,17 @@ def unpool(x: jax.Array, index: jax.Array, plane: Ints) -> jax.Array:
     index = jnp.where(index < 0, jnp.full((), size, index.dtype), index)  # JAX counts those from the end
     row = jnp.broadcast_to(jnp.arange(rows, dtype=index.dtype)[:, None], index.shape)
     empty = jnp.zeros((rows, size), x.dtype)
-    placed = empty.at[row, index].set(lax.stop_gradient(x), mode="drop")
     added = empty.at[row, index].add(x, mode="drop")
+
+    def in_order(x: jax.Array) -> jax.Array:
+        return empty.at[row, index].set(x, mode="drop")
+
+    def by_the_last(x: jax.Array) -> jax.Array:  # elsewhere numbers are written in any order
+        none = jnp.full((rows, size), -1, index.dtype)
+        last = none.at[row, index].max(jnp.arange(within, dtype=index.dtype)[None], mode="drop")
+        return jnp.where(last < 0, jnp.zeros((), x.dtype), jnp.take_along_axis(x, jnp.maximum(last, 0), axis=1))
+
+    placed = lax.platform_dependent(lax.stop_gradient(x), cpu=in_order, default=by_the_last)
     return with_derivative_of(added, placed).reshape(*leading, *plane)
 
 

@@ -12,20 +12,13 @@ from jaxnets.lowering.choice import Form, choose
 from jaxnets.lowering.linear import affine, affine_by_columns
 from jaxnets.lowering.precision import wide
 
-__all__ = ["FORMS", "OfState", "OnCuda", "Problem", "State", "Update", "Weights", "recurrence", "step", "step_by_step"]
+__all__ = ["FORMS", "OfState", "Problem", "State", "Update", "Weights", "recurrence", "step"]
 
 State = tuple[jax.Array, ...]
 """What a cell carries from step to step: `(h,)`, or `(h, c)`."""
 
 Update = Callable[[jax.Array, jax.Array, State], State]
 """The pointwise part of a cell: products of input and of hidden state, old state -> new state."""
-
-
-class OnCuda(NamedTuple):
-    """A way that CUDA alone has: whether it can compute a recurrence, and what does so, as `step_by_step` is called."""
-
-    can: Callable[[jax.Array, "Weights"], bool]
-    compute: Callable[..., tuple[jax.Array, State]]
 
 
 class Weights(NamedTuple):
@@ -59,6 +52,13 @@ FORMS = (
 """Of how many steps the inputs' products are one, which is written and read again: `benchmarks.forms` measures it."""
 
 
+class Loop(NamedTuple):
+    """Of how many steps the inputs' products are one; how many steps of a longer loop are written one after another."""
+
+    size: int
+    unroll: int = 1
+
+
 class OfState(NamedTuple):
     """What a step needs of the parameters, its matrices by columns."""
 
@@ -79,7 +79,7 @@ def step(update: Update, gates: jax.Array, state: State, weights: OfState) -> St
 
 
 # A jit of its own, so that layers of equal shape are traced and lowered once.
-@partial(jax.jit, static_argnames=("update", "reverse", "adds", "every", "on_cuda"))
+@partial(jax.jit, static_argnames=("update", "reverse", "adds", "every"))
 def recurrence(
     update: Update,
     input: jax.Array,
@@ -90,16 +90,15 @@ def recurrence(
     reverse: bool = False,
     adds: bool = False,
     every: int | None = None,
-    on_cuda: OnCuda | None = None,
 ) -> tuple[jax.Array, State]:
     """Runs a cell over the first axis of `input`, `(T, N, features)`, from the state `(N, size)` each.
 
     Returns all `h`, `(T, N, size)`, and the last state. With `lengths`, `(N,)`, a state rests at the steps that its
     sequence does not have, and `h` is 0 there: so each sequence ends, or in reverse begins, at its own last step.
     `adds` says that the cell reads nothing but the sum of its two products. With `every`, one state of so many is kept
-    for the gradient, and the steps between are computed again. `on_cuda` is what computes the same on CUDA.
+    for the gradient, and the steps between are computed again.
     """
-    run = partial(_run, update, reverse, adds, on_cuda)
+    run = partial(_run, update, reverse, adds)
     if every is None or every >= len(input):
         return run(input, state, weights, lengths)
 
@@ -117,7 +116,6 @@ def _run(
     update: Update,
     reverse: bool,
     adds: bool,
-    on_cuda: OnCuda | None,
     input: jax.Array,
     state: State,
     weights: Weights,
@@ -132,12 +130,15 @@ def _run(
     keeps = is_less and weights.hr is None and input.dtype.itemsize >= 4
     steps, batch, inputs = input.shape
     size = choose(FORMS, Problem(batch, weights.hh.shape[1], inputs)).compute(steps)
-    on_cpu = partial(_at_once, update, reverse, size, adds) if keeps else partial(step_by_step, update, reverse, size)
-    default = partial(step_by_step, update, reverse, ALL.compute(steps))
-    forms = {"cpu": on_cpu}
-    if on_cuda is not None and on_cuda.can(input, weights):
-        forms["cuda"] = partial(on_cuda.compute, update, reverse)
-    return lax.platform_dependent(input, state, weights, lengths, **forms, default=default)
+
+    def by(loop: Loop) -> Callable[..., tuple[jax.Array, State]]:
+        return (
+            partial(_at_once, update, reverse, loop, adds) if keeps else partial(_step_by_step, update, reverse, loop)
+        )
+
+    arrays = input, state, weights, lengths
+    # an accelerator idles between small products, and between the rounds of a loop
+    return lax.platform_dependent(*arrays, cpu=by(Loop(size)), default=by(Loop(ALL.compute(steps), UNROLLED)))
 
 
 Body = Callable[[State, Any], tuple[State, Any]]
@@ -161,9 +162,10 @@ def _scan(body: Body, state: State, steps: Any, size: int, reverse: bool) -> tup
 
 
 def _in_blocks(
-    body: Body, state: State, input: jax.Array, weights: Weights, lengths: jax.Array | None, size: int, reverse: bool
+    body: Body, state: State, input: jax.Array, weights: Weights, lengths: jax.Array | None, loop: Loop, reverse: bool
 ) -> tuple[State, Any]:
-    """A body that is given the product of a step's input, and the time: the inputs of `size` steps are one product."""
+    """A body that is given the product of a step's input, and the time."""
+    size, unroll = loop
 
     def gates(input: jax.Array) -> jax.Array:
         return affine(input, weights.ih, weights.bias_ih)
@@ -174,16 +176,16 @@ def _in_blocks(
 
     def block(state: State, steps: tuple[jax.Array, jax.Array]) -> tuple[State, Any]:
         input, times = steps
-        return lax.scan(body, state, (gates(input), times), reverse=reverse, unroll=size <= UNROLLED)
+        return lax.scan(body, state, (gates(input), times), reverse=reverse, unroll=size <= UNROLLED or unroll)
 
     steps = input, _times(input, lengths)
     return lax.scan(single, state, steps, reverse=reverse) if size == 1 else _scan(block, state, steps, size, reverse)
 
 
-def step_by_step(
+def _step_by_step(
     update: Update,
     reverse: bool,
-    size: int,
+    loop: Loop,
     input: jax.Array,
     state: State,
     weights: Weights,
@@ -191,30 +193,30 @@ def step_by_step(
 ) -> tuple[jax.Array, State]:
     """The recurrence as it stands: in its gradient, each step adds to those of the weights."""
     widened = jax.tree.map(wide, weights)  # in half precision the gradients would lose what the steps add
-    of_input, of_state = weights if size >= len(input) else widened, OfState.of(widened)
+    of_input, of_state = weights if loop.size >= len(input) else widened, OfState.of(widened)
 
     def body(state: State, x: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
         gates, time = x
         return _resting(step(update, gates, state, of_state), state, time, lengths)
 
-    state, outputs = _in_blocks(body, state, input, of_input, lengths, size, reverse)
+    state, outputs = _in_blocks(body, state, input, of_input, lengths, loop, reverse)
     return outputs, state
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3))
-def _at_once(update: Update, reverse: bool, size: int, adds: bool, *arrays: Any) -> tuple[jax.Array, State]:
+def _at_once(update: Update, reverse: bool, loop: Loop, adds: bool, *arrays: Any) -> tuple[jax.Array, State]:
     """The recurrence with a gradient that adds up nothing from step to step.
 
     The products, or their sum where the cell reads nothing else, and the states are kept, the gates computed again; the
     weights' gradients are products over all steps at once.
     """
-    return step_by_step(update, reverse, size, *arrays)
+    return _step_by_step(update, reverse, loop, *arrays)
 
 
 def _with_steps(
     update: Update,
     reverse: bool,
-    size: int,
+    loop: Loop,
     adds: bool,
     input: jax.Array,
     state: State,
@@ -231,7 +233,7 @@ def _with_steps(
         new, output = _resting(_updated(update, products, state), state, time, lengths)
         return new, (output, products, state)
 
-    last, (outputs, *steps) = _in_blocks(body, state, input, weights, lengths, size, reverse)
+    last, (outputs, *steps) = _in_blocks(body, state, input, weights, lengths, loop, reverse)
     return outputs, last, tuple(steps)
 
 
@@ -241,10 +243,10 @@ def _updated(update: Update, products: State, state: State) -> State:
 
 
 @_at_once.defjvp
-def _at_once_jvp(update: Update, reverse: bool, size: int, adds: bool, primals: Any, tangents: Any) -> Any:
+def _at_once_jvp(update: Update, reverse: bool, loop: Loop, adds: bool, primals: Any, tangents: Any) -> Any:
     input, _, weights, lengths = primals
     of_input, of_state, of_weights, _ = tangents
-    outputs, last, (products, states) = _with_steps(update, reverse, size, adds, *primals)
+    outputs, last, (products, states) = _with_steps(update, reverse, loop, adds, *primals)
     of_ih = affine(of_input, weights.ih, None) + affine(input, of_weights.ih, of_weights.bias_ih)
     of_hh = affine(states[0], of_weights.hh, of_weights.bias_hh)
     along = (of_ih + of_hh,) if adds else (of_ih, of_hh)
@@ -260,7 +262,7 @@ def _at_once_jvp(update: Update, reverse: bool, size: int, adds: bool, primals: 
         return _resting(tangent(products, state, of_products, of_state), of_state, time, lengths)
 
     steps = (products, states, along, _times(input, lengths))
-    of_last, of_outputs = lax.scan(body, of_state, steps, reverse=reverse)
+    of_last, of_outputs = lax.scan(body, of_state, steps, reverse=reverse, unroll=loop.unroll)
     return (outputs, last), (of_outputs, of_last)
 
 
