@@ -39,14 +39,18 @@ forms: $(READY)  ## the suite's convolutions once more in each of their forms
 zoo: $(READY)  ## every classification model of torchvision, converted and compared; results into docs/parity/
 	$(BIN)/python -m benchmarks.zoo --report docs/parity/zoo.md
 
+DEVICE ?= cpu
+RESULTS := docs/benchmarks$(if $(filter gpu,$(DEVICE)),/gpu)
+
 bench:  ## layers, models and files timed beside torch and other JAX libraries; results into docs/benchmarks/
 	@$(MAKE) --no-print-directory EXTRAS=bench READY=$(VENV)/.ready-bench $(VENV)/.ready-bench
-	$(BIN)/python -m benchmarks.layers --report docs/benchmarks/layers.jsonl
-	$(BIN)/python -m benchmarks.layers --scaling --with jaxnets --with lax --report docs/benchmarks/scaling.jsonl
-	$(BIN)/python -m benchmarks.models --report docs/benchmarks/models.jsonl
-	$(BIN)/python -m benchmarks.steps --report docs/benchmarks/steps.jsonl
-	$(BIN)/python -m benchmarks.checkpoints --report docs/benchmarks/checkpoints.jsonl
-	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.layers --device $(DEVICE) --report $(RESULTS)/layers.jsonl
+	$(BIN)/python -m benchmarks.layers --scaling --with jaxnets --with lax --device $(DEVICE) \
+	  --report $(RESULTS)/scaling.jsonl
+	$(BIN)/python -m benchmarks.models --device $(DEVICE) --report $(RESULTS)/models.jsonl
+	$(BIN)/python -m benchmarks.steps --device $(DEVICE) --report $(RESULTS)/steps.jsonl
+	$(BIN)/python -m benchmarks.checkpoints --report $(RESULTS)/checkpoints.jsonl
+	$(BIN)/python -m benchmarks.page --device $(DEVICE)
 
 pages: $(READY)  ## the converted models that the documentation shows
 	$(BIN)/python -m examples.port

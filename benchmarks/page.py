@@ -1,7 +1,8 @@
 """The page of the benchmarks, from their results: `python -m benchmarks.page`, the end of `make bench`.
 
 Reads the JSON lines that `benchmarks.layers`, `benchmarks.models` and `benchmarks.checkpoints` leave in the folder of
-results, writes the tables and the pictures, and adds a line to the history.
+results, writes the tables and the pictures, and adds a line to the history. With `--device gpu` it does so with a GPU's
+results, which have a folder and a page of their own.
 """
 
 import datetime
@@ -12,32 +13,41 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import typer
 
-from benchmarks.compare import PASSES, summary
+from benchmarks.compare import PASSES, On, summary
+from benchmarks.where import Device
 
 DOCS = Path(__file__).parents[1] / "docs"
-RESULTS = DOCS / "benchmarks"
 SHOWN = ("jaxnets", "torch compiled", "flax", "equinox", "lax", "torchax")
 
-TEXT = """# Speed
+TEXT = """# Speed{title}
 
-`make bench` measures and writes this page. Each framework runs in a process of its own, and they take turns; a time is
-the median of the turns, a ratio the median of the turns' ratios. What is timed has been compared with torch's numbers:
+`{command}` measures and writes this page.
+
+Each framework runs in a process of its own, and they take turns; a time is the median of the turns, a ratio the median
+of the turns' ratios. What is timed has been compared with torch's numbers:
 outputs, and gradients where layouts agree. Everything in JAX is jitted; "train" is a forward pass and the gradients of
 parameters and inputs, of models a whole step with SGD and momentum. Flax has channels last, as its layers want them.
 Peaks are of whole processes; that of a converted model holds torch and the model that was converted, too. What is
-compared stands in one row and was measured in one run; rows of a table may be of different runs.
+compared stands in one row and was measured in one run; rows of a table may be of different runs.{more}
 
 {machine}
 
 """
 
 
+ON_GPU = """
+
+All multiply in TF32, and ten calls are made one after another before their results are waited for. Most rows are small
+for such a card: what is measured of them is the time to launch programs, of which JAX has one where torch has several,
+and each of which takes longer to launch. The forms of convolutions and recurrences are those of
+`jaxnets.lowering.conv_forms` and `recurrence`; `python -m benchmarks.forms` times them on a GPU, too."""
+
 STEPS = "Blocks of steps of the programs in `examples/`; [their page](examples.md) shows them at full length.\n"
 
 
-def read(name: str) -> list[dict[str, Any]]:
-    path = RESULTS / name
+def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -58,7 +68,7 @@ def table(rows: list[dict[str, Any]], pass_: str, memory: bool = False) -> str:
     for row in rows:
         sides = row["sides"]
         ours = sides.get("jaxnets", {})
-        cells = [row["row"].removesuffix(f" | {pass_}"), f"{1e3 * sides['torch']['median']:.1f}"]
+        cells = [row["row"].removesuffix(f" | {pass_}"), f"{1e3 * sides['torch']['median']:.3g}"]
         cells += [f"{sides[s]['to torch'][0]:.2f}" if "median" in sides.get(s, {}) else "" for s in shown]
         if "median" in ours:
             cells += [f"{ours['to torch'][1]:.2f} to {ours['to torch'][2]:.2f}"]
@@ -114,38 +124,46 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
-def machine() -> str:
-    import jax
-    import torch
+def machine(rows: list[dict[str, Any]]) -> str:
+    """The device and the versions that the last of the rows names."""
+    on = next((row["on"] for row in reversed(rows) if "on" in row), None)
+    if on is None:
+        raise SystemExit("benchmarks.page: no results that say where they were measured; run make bench first")
+    where = f"device {on['device']}"
+    if on["device"] == "cpu":
+        where = f"{platform.machine()}, {os.cpu_count()} cores, {where}"
+    return f"{where}, torch {on['torch']}, JAX {on['JAX']}, {datetime.date.today().isoformat()}."
 
-    where = f"{platform.machine()}, {os.cpu_count()} cores, device {jax.devices()[0].device_kind}"
-    return f"{where}, torch {torch.__version__}, JAX {jax.__version__}, {datetime.date.today().isoformat()}."
 
-
-def main() -> None:
-    layers, scaling, models = read("layers.jsonl"), read("scaling.jsonl"), read("models.jsonl")
-    steps, checkpoints = read("steps.jsonl"), read("checkpoints.jsonl")
-    text = TEXT.format(machine=machine())
+def main(device: On = Device.CPU) -> None:
+    """Writes the page of a device."""
+    gpu = device == Device.GPU
+    page, results = ("benchmarks_gpu.md", "benchmarks/gpu") if gpu else ("benchmarks.md", "benchmarks")
+    names = "layers", "models", "scaling", "steps", "checkpoints"
+    layers, models, scaling, steps, checkpoints = (read(DOCS / results / f"{name}.jsonl") for name in names)
+    where = machine([*layers, *models, *scaling, *steps])
+    command, title = ("make bench DEVICE=gpu", " on a GPU") if gpu else ("make bench", "")
+    text = TEXT.format(title=title, command=command, more=ON_GPU if gpu else "", machine=where)
     for title, rows, name in (("Layers", layers, "layers"), ("Models", models, "models"), ("Scaling", scaling, "")):
         if not rows:
             continue
         text += f"## {title}\n\n{means(rows)}\n"
         if name:
-            picture(rows, RESULTS / f"{name}.png")
-            text += f"![{title}: time in terms of torch's](benchmarks/{name}.png)\n\n"
+            picture(rows, DOCS / results / f"{name}.png")
+            text += f"![{title}: time in terms of torch's]({results}/{name}.png)\n\n"
         for pass_ in PASSES:
-            text += f"### {title}, {pass_}\n\n{table(rows, pass_, memory=name == 'models')}\n"
+            text += f"### {title}, {pass_}\n\n{table(rows, pass_, memory=name == 'models' and not gpu)}\n"
     if steps:
         text += f"## Training steps of the examples\n\n{STEPS}\n{means(steps)}\n{table(steps, 'train')}\n"
     if checkpoints:
         text += (
             f"## Files\n\nUntil names and shapes are known (open), and all numbers are read.\n\n{files(checkpoints)}\n"
         )
-    (DOCS / "benchmarks.md").write_text(text)
+    (DOCS / page).write_text(text)
     found = {name: summary(rows) for name, rows in (("layers", layers), ("models", models), ("steps", steps))}
-    with (RESULTS / "history.jsonl").open("a") as file:
-        file.write(json.dumps({"machine": machine(), **found}) + "\n")
+    with (DOCS / results / "history.jsonl").open("a") as file:
+        file.write(json.dumps({"machine": where, **found}) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

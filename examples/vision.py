@@ -1,17 +1,20 @@
-"""torchvision's classification models, on a CPU build of torch too: two of its operators have to be declared first."""
+"""torchvision's classification models, beside a CPU build of torch too: two of its operators are declared there."""
+
+import sys
 
 import torch
 
 __all__ = ["models", "prepared", "side"]
 
 try:
+    from torchvision import models
+except RuntimeError:  # its own library, which has the operators, did not load
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
     _library = torch.library.Library("torchvision", "DEF")
     _library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-except RuntimeError:  # torchvision's own library has them
-    pass
-
-from torchvision import models
+    from torchvision import models
 
 FIXED = {"vit": 224, "swin": 224, "maxvit": 224, "inception": 299, "alexnet": 224}
 """Models that take no small pictures, by what their name begins with."""

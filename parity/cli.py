@@ -117,14 +117,17 @@ def main(
     checks.sort(key=lambda check: order[check.case])
     results = Results(tuple(checks), time.monotonic() - began)
     print_results(results, device)
+    facts = versions(device, dtypes)
     if interrupted:
-        console.print(f"interrupted after {len({check.case for check in checks})} of {len(names)} cases")
-        raise typer.Exit(130)
+        facts["interrupted"] = f"after {len({check.case for check in checks})} of {len(names)} cases"
+        console.print(f"interrupted {facts['interrupted']}")
     if report:
         from parity.files import write
 
-        write(results, report, versions(device, dtypes))
+        write(results, report, facts)
         console.print(f"report: {report / 'report.md'}, {report / 'report.json'}")
+    if interrupted:
+        raise typer.Exit(130)
     raise typer.Exit(0 if results.ok else 1)
 
 

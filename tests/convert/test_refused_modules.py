@@ -151,7 +151,14 @@ REFUSED = {
         net(lambda self, x: self.lazy(x), lazy=nn.LazyLinear(3)),
         "a LazyLinear without parameters yet in module 'lazy'",
     ),
-    "random": (net(drawing), "random numbers of the Python module random in the root module: draw with torch"),
+    "random": (
+        net(lambda self, x: self.inner(x), inner=net(drawing)),
+        r"numbers of the Python module random in module 'inner', .*py:\d+ in drawing: draw with torch",
+    ),
+    "random numbers of numpy": (
+        net(lambda self, x: x * np.random.rand()),
+        r"numbers of the Python module numpy.random in the root module, .*py:\d+ in <lambda>: draw with torch",
+    ),
     "copy": (
         net(lambda self, x: x, lock=threading.Lock()),
         r"copy\.deepcopy of it says: cannot pickle '_thread\.lock' object",

@@ -1,7 +1,6 @@
 """One look at a module: it runs in one mode, with one size of the batch."""
 
 import logging
-import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.utils.checkpoint
 from torch._subclasses.fake_tensor import (
@@ -25,6 +23,7 @@ from jaxnets.convert.sizes import BATCH
 from jaxnets.convert.trace import Call, Place
 from jaxnets.convert.tracing import packing, repeats
 from jaxnets.convert.tracing.copies import copied
+from jaxnets.convert.tracing.draws import drawing, first_draw
 from jaxnets.convert.tracing.leaves import Leaves
 from jaxnets.convert.tracing.lift import lift
 from jaxnets.convert.tracing.listeners import DispatchListener, FunctionListener
@@ -143,7 +142,7 @@ def _listen(recorder: Recorder, inputs: tuple[tuple[Any, ...], dict[str, Any]]) 
     """Runs the module while the recorder writes down what it does; gives the error that ended it."""
     module, (args, kwargs) = recorder.module, inputs
     with (
-        _drawing() as drawn,
+        drawing() as drawn,
         packing.intercepted(recorder.packed),
         _quiet(),
         _checkpoints_called(),
@@ -154,8 +153,10 @@ def _listen(recorder: Recorder, inputs: tuple[tuple[Any, ...], dict[str, Any]]) 
     ):
         error = _raised(lambda: running(module.forward, args, kwargs))
     for name in drawn:
+        with recorder.fake, _quiet():
+            path, place = first_draw(name, module, lambda: module(*args, **kwargs))
         remedy = "draw with torch, whose draws are written, or pass the numbers as arguments"
-        recorder.refusals.append(Refusal(f"random numbers of the Python module {name}", "", "", remedy))
+        recorder.refusals.append(_refusal(f"random numbers of the Python module {name}", path, place, remedy))
     return error
 
 
@@ -165,19 +166,6 @@ def _raised(function: Callable[[], Any]) -> Exception | None:
     except Exception as error:
         return error
     return None
-
-
-@contextmanager
-def _drawing() -> Iterator[list[str]]:
-    """Fills a list with Python modules of which random numbers were drawn inside; these are the next ones again."""
-    states, drawn = (random.getstate(), np.random.get_state()), list[str]()
-    try:
-        yield drawn
-    finally:
-        drawn += ["random"] if random.getstate() != states[0] else []
-        drawn += ["numpy.random"] if str(np.random.get_state()) != str(states[1]) else []
-        random.setstate(states[0])
-        np.random.set_state(states[1])
 
 
 @contextmanager
@@ -252,7 +240,7 @@ def _own_error(
     for copy, parameter in zip(inside.parameters(), module.parameters(), strict=True):
         copy.requires_grad_(parameter.requires_grad)
     args, kwargs = map_objects(lambda x: x.clone() if isinstance(x, torch.Tensor) else x, (tuple(args), dict(kwargs)))
-    with _drawing(), torch.random.fork_rng(devices=[]):
+    with drawing(), torch.random.fork_rng(devices=[]):
         return _raised(lambda: inside(*args, **kwargs))
 
 
