@@ -94,7 +94,7 @@ def Adam(  # noqa: N802
 
     >>> optimizer = Adam(lr=0.1)
     >>> updates, state = optimizer.update(jnp.ones(2), optimizer.init(jnp.ones(2)))
-    >>> updates, list(state.slots)
+    >>> updates.round(4), list(state.slots)
     (Array([-0.1, -0.1], dtype=float32), ['exp_avg', 'exp_avg_sq'])
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html, Kingma and Ba, arXiv:1412.6980
