@@ -94,8 +94,8 @@ def Adam(  # noqa: N802
 
     >>> optimizer = Adam(lr=0.1)
     >>> updates, state = optimizer.update(jnp.ones(2), optimizer.init(jnp.ones(2)))
-    >>> updates.round(4), list(state.slots)
-    (Array([-0.1, -0.1], dtype=float32), ['exp_avg', 'exp_avg_sq'])
+    >>> bool(jnp.allclose(updates, -0.1)), list(state.slots)
+    (True, ['exp_avg', 'exp_avg_sq'])
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html, Kingma and Ba, arXiv:1412.6980
     """
