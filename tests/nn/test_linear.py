@@ -11,6 +11,7 @@ from flax import nnx
 
 import jaxnets.functional as F
 from jaxnets import nn
+from tests.exhaustive import more
 
 ERRORS = [
     (
@@ -78,7 +79,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", *more(["float16"])])
 @pytest.mark.parametrize("form", FORMS)
 def test_grouped_products(form, dtype):
     """Torch's numbers, and the gradients of the products written one by one."""

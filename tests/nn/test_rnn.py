@@ -73,7 +73,7 @@ def draw_network(seed):
     [(torch.float64, {"rtol": 1e-12, "atol": 1e-12}), (torch.float32, {"rtol": 1.3e-6, "atol": 1e-5})],
     ids=["f64", "f32"],
 )
-@pytest.mark.parametrize("seed", [*range(15), *more(range(15, 150))])
+@pytest.mark.parametrize("seed", [*range(8), *more(range(8, 150))])
 def test_random_networks_equal_torch_forward_and_backward(seed, dtype, close):
     rng, kind, form, features, hidden, kwargs = draw_network(seed)
     with jax.enable_x64(dtype == torch.float64):
@@ -509,7 +509,7 @@ class TestInterface:
         assert layer(jnp.ones((2, 3), jnp.bfloat16))[0].dtype == jnp.bfloat16
 
 
-@pytest.mark.parametrize("kind", [jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit])
+@pytest.mark.parametrize("kind", [jax.sharding.AxisType.Explicit, *more([jax.sharding.AxisType.Auto])])
 def test_layers_take_a_batch_that_lies_on_a_mesh(kind):
     """Types know the mesh, if it has one device or a thousand: a scan's state must begin as it goes on."""
     mesh = jax.make_mesh((1,), ("data",), axis_types=(kind,))
@@ -558,7 +558,8 @@ def test_shard_map():
 
 
 @pytest.mark.parametrize(
-    ("kind", "every"), [*(("RNN", n) for n in (1, 3, 4, 7, 20)), ("LSTM", 4), ("LSTM", 7), ("GRU", 4), ("GRU", 7)]
+    ("kind", "every"),
+    [("RNN", 1), ("RNN", 3), ("LSTM", 4), ("GRU", 20), *more([("RNN", 4), ("RNN", 7), ("LSTM", 7), ("GRU", 4)])],
 )
 def test_checkpoints_change_no_number(kind: str, every: int):
     """12 steps in chunks that divide them, or do not, or are longer; both directions, and ends within a chunk."""
