@@ -26,7 +26,7 @@ OF_TF32 = 5e-2
 
 On = Annotated[Device, typer.Option("--device", help="Where all sides run.")]
 Only = Annotated[list[str] | None, typer.Option(help="Rows whose name matches. Repeatable.")]
-Report = Annotated[Path | None, typer.Option(help="JSON lines file of the results.")]
+Report = Annotated[Path | None, typer.Option(help="JSON lines file of the results; --only changes its own rows there.")]
 Seconds = Annotated[float, typer.Option(help="Time for each side of a row.")]
 With = Annotated[list[str] | None, typer.Option("--with", help="Sides beside torch; all when not given.")]
 
@@ -64,9 +64,16 @@ def run(
                 rows.append(measured(task, sides, Path(folder), seconds, tolerance, device == Device.GPU))
                 print(line(rows[-1]), flush=True)
                 if report:
-                    report.parent.mkdir(parents=True, exist_ok=True)
-                    report.write_text("".join(json.dumps(row) + "\n" for row in rows))
+                    write(rows, report, tasks, keep=bool(only))
     print(printed(rows))
+
+
+def write(rows: Sequence[dict[str, Any]], report: Path, tasks: Sequence[str], keep: bool) -> None:
+    """Leaves the rows in a file, in the order of the tasks; `keep` those that it has of others."""
+    kept = [json.loads(line) for line in report.read_text().splitlines()] if keep and report.exists() else []
+    known = {row["row"]: row for row in (*kept, *rows)}
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text("".join(json.dumps(known[task]) + "\n" for task in tasks if task in known))
 
 
 def results(folder: str | Path, framework: str) -> Path:
