@@ -3,6 +3,7 @@
 A task is named `NAME | PASS`; a framework is a side, a program that prepares tasks by name.
 """
 
+import datetime
 import json
 import tempfile
 from collections.abc import Sequence
@@ -93,24 +94,24 @@ def difference(results: Any, expected: Any) -> float:
 
 
 def measured(
-    name: str, sides: dict[str, Side], folder: Path, seconds: float, tolerance: float, together: bool
+    name: str, sides: dict[str, Side], folder: Path, seconds: float, tolerance: float, at_once: bool
 ) -> dict[str, Any]:
     """A row of results: for each side its median, its ratio to torch with quartiles, compile time, difference.
 
-    With `together` the sides get ready side by side.
+    With `at_once` the sides get ready side by side.
     """
-    row: dict[str, Any] = {"row": name, "sides": {}}
+    row: dict[str, Any] = {"row": name, "on": {"date": datetime.date.today().isoformat()}, "sides": {}}
     expected: Any = None
     ready: dict[str, Side] = {}
-    if together:
+    if at_once:
         for side in sides.values():
             side.begin(name)
     for framework, side in sides.items():
         try:
-            if not together:
+            if not at_once:
                 side.begin(name)
             facts = side.prepared()
-            row["on"] = row.get("on", {}) | {key: facts.pop(key) for key in ("torch", "JAX", "device") if key in facts}
+            row["on"] |= {key: facts.pop(key) for key in ("torch", "JAX", "device") if key in facts}
             with np.load(results(folder, framework)) as file:
                 found = dict(file)
             expected = found if expected is None else expected

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import typer
 
+from benchmarks.where import CALLS
 from jaxnets import functional as F
 from jaxnets.functional.rnn import MODES
 from jaxnets.lowering import choice, conv_forms, heads, recurrence
@@ -74,7 +75,7 @@ ON_GPU = jax.default_backend() == "gpu"
 
 def best(function: Any, *arguments: Any, seconds: float = 0.3) -> float:
     """The first quartile of the times of a compiled function, in milliseconds."""
-    repeats = 10 if ON_GPU else 1  # a GPU is asked for several without waiting
+    repeats = CALLS if ON_GPU else 1  # a GPU is asked for several without waiting
     compiled = jax.jit(function).lower(*arguments).compile()
     jax.block_until_ready(compiled(*arguments))
     times: list[float] = []
@@ -94,6 +95,8 @@ def main(
     for name, problem in PROBLEMS.items():
         if matches(name, only):
             time_convolution(name, *problem)
+    if ON_GPU:
+        return  # the other tables are a CPU's
     for name, shape in RECURRENCES.items():
         if matches(name, only):
             time_recurrence(name, *shape)
@@ -146,7 +149,7 @@ def time_forms(name: str, table: Any, problem: Any, functions: tuple[Any, Any], 
         for form in (form for form in table if form.can(problem)):
             with choice.only(form.name):
                 milliseconds = best(partial(function), *arrays)  # a new one: JAX keeps what it traced
-            found.append(f"{form.name}{'*' * (form is chosen)} {milliseconds:.1f}")
+            found.append(f"{form.name}{'*' * (form is chosen)} {milliseconds:.3g}")
         print(f"{name:36} {operation:18} {', '.join(found)}", flush=True)
 
 
@@ -168,7 +171,7 @@ def time_convolution(
     for operation, (table, arrays) in tables.items():
         chosen = choice.choose(table, problem, ON_GPU).name
         found = [
-            f"{form.name}{'*' * (form.name == chosen)} {best(partial(form.compute, problem), *arrays):.1f}"
+            f"{form.name}{'*' * (form.name == chosen)} {best(partial(form.compute, problem), *arrays):.3g}"
             for form in table
             if form.can(problem)
         ]

@@ -5,7 +5,6 @@ results, writes the tables and the pictures, and adds a line to the history. Wit
 results, which have a folder and a page of their own.
 """
 
-import datetime
 import json
 import os
 import platform
@@ -26,11 +25,11 @@ TEXT = """# Speed{title}
 `{command}` measures and writes this page.
 
 Each framework runs in a process of its own, and they take turns; a time is the median of the turns, a ratio the median
-of the turns' ratios. What is timed has been compared with torch's numbers:
-outputs, and gradients where layouts agree. Everything in JAX is jitted; "train" is a forward pass and the gradients of
-parameters and inputs, of models a whole step with SGD and momentum. Flax has channels last, as its layers want them.
-Peaks are of whole processes; that of a converted model holds torch and the model that was converted, too. What is
-compared stands in one row and was measured in one run; rows of a table may be of different runs.{more}
+of the turns' ratios. What is timed has been compared with torch's numbers: outputs, and gradients where layouts agree.
+Everything in JAX is jitted; "train" is a forward pass and the gradients of parameters and inputs, of models a whole
+step with SGD and momentum. Flax has channels last, as its layers want them. Peaks are of whole processes; that of a
+converted model holds torch and the model that was converted, too. What is compared stands in one row and was measured
+in one run; rows of a table may be of different runs, of which the last is named here.{more}
 
 {machine}
 
@@ -40,9 +39,8 @@ compared stands in one row and was measured in one run; rows of a table may be o
 ON_GPU = """
 
 All multiply in TF32, and ten calls are made one after another before their results are waited for. Most rows are small
-for such a card: what is measured of them is the time to launch programs, of which JAX has one where torch has several,
-and each of which takes longer to launch. The forms of convolutions and recurrences are those of
-`jaxnets.lowering.conv_forms` and `recurrence`; `python -m benchmarks.forms` times them on a GPU, too."""
+for such a card: what is measured of them is mostly the time to launch programs. `python -m benchmarks.forms` times the
+forms of a convolution on a GPU, too."""
 
 STEPS = "Blocks of steps of the programs in `examples/`; [their page](examples.md) shows them at full length.\n"
 
@@ -125,14 +123,14 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def machine(rows: list[dict[str, Any]]) -> str:
-    """The device and the versions that the last of the rows names."""
-    on = next((row["on"] for row in reversed(rows) if "on" in row), None)
-    if on is None:
-        raise SystemExit("benchmarks.page: no results that say where they were measured; run make bench first")
+    """The device and the versions of the last run."""
+    if not rows:
+        raise SystemExit("benchmarks.page: no results; run make bench first")
+    on = max((row["on"] for row in rows), key=lambda on: on["date"])
     where = f"device {on['device']}"
     if on["device"] == "cpu":
         where = f"{platform.machine()}, {os.cpu_count()} cores, {where}"
-    return f"{where}, torch {on['torch']}, JAX {on['JAX']}, {datetime.date.today().isoformat()}."
+    return f"{where}, torch {on['torch']}, JAX {on['JAX']}, {on['date']}."
 
 
 def main(device: On = Device.CPU) -> None:

@@ -1,7 +1,7 @@
 """Where the sides of a benchmark run: on the CPU, or all of them on one GPU.
 
 On a GPU both torch and JAX multiply in TF32, JAX's own default, and calls are made one after another without looking
-at what they give, as programs make them: a time is that of `REPEATS` of them, divided.
+at what they give, as programs make them: a time is that of `CALLS` of them, divided.
 """
 
 import os
@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-__all__ = ["REPEATS", "Device", "described", "environment", "on_gpu", "peak", "to_device", "wait"]
+__all__ = ["CALLS", "REPEATS", "Device", "described", "environment", "forget_peak", "peak", "to_device", "wait"]
 
 
 class Device(StrEnum):
@@ -24,15 +24,16 @@ def environment(device: Device) -> dict[str, str]:
     return {"OMP_WAIT_POLICY": "PASSIVE", "JAX_PLATFORMS": platform, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
-on_gpu = os.environ.get("JAX_PLATFORMS") == "cuda"
+ON_GPU = os.environ.get("JAX_PLATFORMS") == "cuda"
 """Whether this process is a side on a GPU."""
 
-REPEATS = 10 if on_gpu else 1
+CALLS = 10
+REPEATS = CALLS if ON_GPU else 1
 
 
 def to_device(value: Any) -> Any:
-    """A torch tensor or module where the side runs."""
-    if not on_gpu:
+    """A torch tensor or module where the side runs; on a GPU torch then multiplies as JAX does."""
+    if not ON_GPU:
         return value
     import torch
 
@@ -44,13 +45,13 @@ def wait(results: Any) -> None:
     """Until all that was asked for is done."""
     if "jax" in sys.modules:
         sys.modules["jax"].block_until_ready(results)
-    if on_gpu and "torch" in sys.modules and sys.modules["torch"].cuda.is_initialized():
+    if ON_GPU and "torch" in sys.modules and sys.modules["torch"].cuda.is_initialized():
         sys.modules["torch"].cuda.synchronize()
 
 
 def peak() -> int:
     """The most bytes that were in use at once: of this process in memory, or of its arrays on the GPU."""
-    if on_gpu:
+    if ON_GPU:
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_initialized():
             return int(torch.cuda.max_memory_allocated())
@@ -63,7 +64,7 @@ def peak() -> int:
 
 def forget_peak() -> None:
     """The greatest size begins anew."""
-    if not on_gpu:
+    if not ON_GPU:
         Path("/proc/self/clear_refs").write_text("5")
     elif "torch" in sys.modules and sys.modules["torch"].cuda.is_initialized():
         sys.modules["torch"].cuda.reset_peak_memory_stats()

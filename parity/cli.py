@@ -69,9 +69,7 @@ def main(
     way: Annotated[
         list[Way] | None, typer.Option(help="How it is run. Repeatable.", show_default="those of the dtype")
     ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Our own cases alone, compiled, in float32 and float64.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Our own cases alone, compiled, in float64.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for report.json and report.md.")] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: as many as there are cores.")] = 0,
     cache: Annotated[Path, typer.Option(help="Where compiled programs are kept from run to run.")] = CACHE,

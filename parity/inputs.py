@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import jaxnets
 from parity import trees
 from parity.case import Case, Packed, Spec
-from parity.sides import OlderTorchError
+from parity.sides import TorchError
 
 DTYPES: Mapping[str, tuple[np.dtype, torch.dtype]] = MappingProxyType(
     {
@@ -76,7 +76,7 @@ class CasePair(Pair):
         try:
             self.is_layer = inspect.isclass(attrgetter(case.target)(torch.nn))
         except AttributeError:
-            raise OlderTorchError(f"version {torch.__version__} has no nn.{case.target}") from None
+            raise TorchError(f"version {torch.__version__} has no nn.{case.target}") from None
         if not self.is_layer:
             # Of a function the arrays are arguments like any other; the rest is fixed.
             self.args += self._built_from[0]

@@ -59,10 +59,6 @@ class TorchError(Exception):
     """What torch raised: its kernel lacks the dtype or the derivative, or the case is none."""
 
 
-class OlderTorchError(TorchError):
-    """This torch does not have the layer or function."""
-
-
 @contextmanager
 def torchs_part() -> Iterator[None]:
     """Whatever is raised inside is torch's error."""

@@ -19,7 +19,7 @@ from parity.case import Case, identify
 from parity.comparison import comparing, state_rows
 from parity.draws import draw_rows
 from parity.inputs import DTYPES, Pair, pair
-from parity.sides import JaxSide, OlderTorchError, TorchError, TorchSide, draws_always, random_layers, torchs_part
+from parity.sides import JaxSide, TorchError, TorchSide, draws_always, random_layers, torchs_part
 from parity.tolerance import Row
 from parity.tolerances import looser
 from parity.ways import WAYS, WAYS_OF, Bout, options
@@ -226,7 +226,7 @@ def _properties(case: Any, dtype: str, ways: Sequence[str]) -> Iterator[Found]:
     """All that can be compared."""
     try:
         both = pair(case, dtype)
-    except OlderTorchError as error:
+    except TorchError as error:
         yield "any", "eager", error
         return
     if both.refused:

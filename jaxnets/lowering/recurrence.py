@@ -132,9 +132,9 @@ def _run(
     size = choose(FORMS, Problem(batch, weights.hh.shape[1], inputs)).compute(steps)
 
     def by(loop: Loop) -> Callable[..., tuple[jax.Array, State]]:
-        return (
-            partial(_at_once, update, reverse, loop, adds) if keeps else partial(_step_by_step, update, reverse, loop)
-        )
+        if keeps:
+            return partial(_at_once, update, reverse, loop, adds)
+        return partial(_step_by_step, update, reverse, loop)
 
     arrays = input, state, weights, lengths
     # an accelerator idles between small products, and between the rounds of a loop

@@ -559,7 +559,10 @@ def test_shard_map():
 
 @pytest.mark.parametrize(
     ("kind", "every"),
-    [("RNN", 1), ("RNN", 3), ("LSTM", 4), ("GRU", 20), *more([("RNN", 4), ("RNN", 7), ("LSTM", 7), ("GRU", 4)])],
+    [
+        *(("RNN", 3), ("RNN", 20), ("LSTM", 4), ("GRU", 7)),
+        *more([("RNN", 1), ("RNN", 4), ("RNN", 7), ("LSTM", 7), ("GRU", 4)]),
+    ],
 )
 def test_checkpoints_change_no_number(kind: str, every: int):
     """12 steps in chunks that divide them, or do not, or are longer; both directions, and ends within a chunk."""

@@ -38,8 +38,6 @@ RUNS = [
 ids = [f"{name}-{i}" for i, (name, _) in enumerate(RUNS)]
 
 BOUNDS = {
-    "AdamW": 2e-6,
-    "RMSprop": 3e-6,
     "Rprop": 3e-6,
     "ASGD": 3e-6,
     "LBFGS": 1e-5,

@@ -8,16 +8,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import parity
 from jaxnets.lowering import conv_forms
 from parity import Case, Packed, bools, integers, normal, rounded, uniform
 from parity.case import identify, matches
 from parity.cases import CASES, FAMILIES
-from parity.cli import check
+from parity.cli import Way, app, check
 from parity.database import find
 from parity.tolerance import Tolerance, measure
 from parity.tolerances import LOOSER, Looser, looser
+from parity.ways import WAYS
 from tests.exhaustive import more
 
 LINEAR = Case("Linear", (3, 2), inputs=(normal(4, 3),))
@@ -73,6 +75,34 @@ def test_what_torch_has_no_kernel_for_is_neither_passed_nor_failed(monkeypatch):
     assert [c.property for c in results.skipped] == ["call"]
     assert not results.failed
     assert parity.run([LINEAR], dtypes=("f32",)).failed
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_what_an_older_torch_lacks(monkeypatch, older):
+    monkeypatch.setattr("parity.suite.OLDER", older)
+    absent = replace(LINEAR, target="NoSuchLayer")
+    unknown = Case("Linear", (3, 2), {"no_such_argument": 1}, inputs=(normal(4, 3),))
+    results = parity.run([absent, unknown], dtypes=("f32",))
+    assert len(results.skipped if older else results.failed) == len(results.checks) == 2
+    assert "has no nn.NoSuchLayer" in results.checks[0].why
+
+
+def test_the_command_knows_every_way():
+    assert {str(way) for way in Way} == set(WAYS)
+
+
+def test_an_interrupted_suite_keeps_its_report(monkeypatch, tmp_path):
+    def interrupted(names, *rest):
+        yield check(names[:1], ["f64"], ["jit"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("parity.cli._check_all", interrupted)
+    monkeypatch.setattr("parity.cli.prepare", lambda *given: None)
+    result = CliRunner().invoke(app, ["--only", "linear/*", "--dtype", "f64", "--report", str(tmp_path)])
+    assert result.exit_code == 130
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["versions"]["interrupted"].startswith("after 1 of ")
+    assert report["checks"]
 
 
 def test_layers_hold_other_layers_and_arrays():

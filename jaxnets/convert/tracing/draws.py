@@ -39,13 +39,14 @@ def drawing() -> Iterator[list[str]]:
 def first_draw(generator: str, module: torch.nn.Module, function: Callable[[], Any]) -> tuple[str, Place | None]:
     """The name of the module in whose forward, and the line at which, a call draws a generator's first number."""
     names = {id(part): name for name, part in module.named_modules()}
+    skipped = (*PLUMBING, random.__file__)
     with drawing():
         before, frames, found = _states()[generator], list[tuple[FrameType, int]](), list[tuple[FrameType, int]]()
 
         def trace(frame: FrameType, event: str, arg: Any) -> Any:
             if found:
                 return None
-            if frame.f_code.co_filename.startswith((*PLUMBING, random.__file__)):
+            if frame.f_code.co_filename.startswith(skipped):
                 return None  # what it calls is asked for again
             if frames and _states()[generator] != before:
                 found.append(frames[-1])
