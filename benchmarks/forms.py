@@ -159,9 +159,9 @@ def time_convolution(
     """A line for the output, and one for each gradient, with each form that can."""
     shapes = (batch, c_in, side, side), (c_out, c_in // groups, kernel, kernel)
     padding = kernel // 2 if stride < kernel else 0
-    problem = Problem.of(*shapes, (stride,) * 2, [(padding, padding)] * 2, (1, 1), groups, ON_GPU)
     random = np.random.default_rng(0)
     x, weight = (jax.numpy.asarray(random.standard_normal(shape, np.float32)) for shape in shapes)
+    problem = Problem.of(x, weight, (stride,) * 2, [(padding, padding)] * 2, (1, 1), groups, ON_GPU)
     y = jax.numpy.asarray(random.standard_normal((batch, c_out, *problem.out), np.float32))
     tables = {
         "output": (conv_forms.OUTPUT, (x, weight)),

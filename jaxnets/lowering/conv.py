@@ -35,7 +35,7 @@ def conv(
     x: jax.Array, weight: jax.Array, stride: Ints, padding: Sequence[tuple[int, int]], dilation: Ints, groups: int
 ) -> jax.Array:
     """Cross-correlation with `weight` of `(C_out, C_in / groups, *kernel)`."""
-    problem = Problem.of(x.shape, weight.shape, stride, padding, dilation, groups)
+    problem = Problem.of(x, weight, stride, padding, dilation, groups)
 
     def on_cpu(x: jax.Array, weight: jax.Array) -> jax.Array:
         if len(stride) == 3:
@@ -81,8 +81,8 @@ def conv_transpose(
         (n - 1) * s + e + o - p + 1
         for n, s, e, o, p in zip(x.shape[2:], stride, edges, output_padding, padding, strict=True)
     )
-    shape = (len(x), weight.shape[1] * groups, *size)
-    problem = Problem.of(shape, weight.shape, stride, pairs, dilation, groups)
+    shape = jax.ShapeDtypeStruct((len(x), weight.shape[1] * groups, *size), x.dtype)
+    problem = Problem.of(shape, weight, stride, pairs, dilation, groups)
 
     def on_cpu(x: jax.Array, weight: jax.Array) -> jax.Array:
         if len(stride) == 3:
@@ -92,8 +92,8 @@ def conv_transpose(
     def spread(x: jax.Array, weight: jax.Array) -> jax.Array:
         spread = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *borders])
         ones, none = (1,) * len(kernel), [(0, 0)] * len(kernel)
-        plain = Problem.of(spread.shape, transposed_kernel(weight, groups).shape, ones, none, dilation, groups)
-        return direct(plain, spread, transposed_kernel(weight, groups))
+        flipped = transposed_kernel(weight, groups)
+        return direct(Problem.of(spread, flipped, ones, none, dilation, groups), spread, flipped)
 
     if not x.size * weight.size or not math.prod(size):
         return spread(x, weight)

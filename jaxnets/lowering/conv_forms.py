@@ -2,7 +2,7 @@
 
 XLA's CPU backend is fast where a convolution is dense, has two spatial axes at most and no stride in its gradient; it
 computes grouped ones in a plain loop. What is said otherwise here: products of matrices, sums of shifted inputs that
-XLA fuses to one loop, and each group by itself.
+XLA fuses to one loop, each group by itself, and dense ones so that XLA takes the faster of its two codes for them.
 """
 
 import itertools
@@ -25,6 +25,7 @@ from jaxnets.lowering.windows import padded, under
 
 Ints = Sequence[int]
 Pair = tuple[int, int]
+Array = jax.Array | jax.ShapeDtypeStruct
 
 
 @dataclass(frozen=True)
@@ -39,23 +40,25 @@ class Problem:
     stride: tuple[int, ...]
     padding: tuple[Pair, ...]
     dilation: tuple[int, ...]
+    dtype: Any
     on_gpu: bool = False
 
     @classmethod
     def of(
         cls,
-        x: Ints,
-        weight: Ints,
+        x: Array,
+        weight: Array,
         stride: Ints,
         padding: Sequence[Pair],
         dilation: Ints,
         groups: int,
         on_gpu: bool = False,
     ) -> Self:
-        """The problem of arrays of these shapes."""
+        """The problem of these arrays, of which the shapes count and the dtype."""
         pairs = tuple((low, high) for low, high in padding)
-        channels, size, kernel = (x[1], weight[0]), tuple(x[2:]), tuple(weight[2:])
-        return cls(x[0], channels, groups, size, kernel, tuple(stride), pairs, tuple(dilation), on_gpu)
+        (batch, channels_in, *size), (channels_out, _, *kernel) = x.shape, weight.shape
+        settings = (tuple(size), tuple(kernel), tuple(stride), pairs, tuple(dilation), x.dtype, on_gpu)
+        return cls(batch, (channels_in, channels_out), groups, *settings)
 
     @cached_property
     def out(self) -> tuple[int, ...]:
@@ -139,6 +142,23 @@ def _transpose(function: Callable[[jax.Array], jax.Array], argument: Any, y: jax
     return jax.linear_transpose(function, argument)(y)[0]
 
 
+# -- as XLA has it, spread: its own code (Eigen's) instead of YNNPACK, which does not know inputs with holes ------------
+
+
+def spread(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    """The same sums: of a row with a hole after each number, by taps that are twice as far apart, at every other step."""
+    *rest, last = zip(p.stride, p.padding, p.dilation, strict=True)
+    stride, (low, high), dilation = last
+    strides, paddings, dilations = zip(*rest, (2 * stride, (2 * low, 2 * high), 2 * dilation), strict=True)
+    holes = [1] * len(rest) + [2]
+    return lax.conv_general_dilated(x, weight, strides, paddings, holes, dilations, feature_group_count=p.groups)
+
+
+def spread_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    weight = jax.ShapeDtypeStruct((p.channels[1], p.fan_in, *p.kernel), y.dtype)
+    return _transpose(lambda weight: spread(p, x, weight), weight, y)
+
+
 # -- one product of matrices, for kernels of one tap ------------------------------------------------------------------
 
 
@@ -171,7 +191,8 @@ def _apply(p: Problem, matrix: jax.Array, rows: jax.Array) -> jax.Array:
 def _outer(p: Problem, a: jax.Array, b: jax.Array) -> jax.Array:
     """The products of all channels of a group's output with those of its input, summed over places and examples."""
     if _is_wide(p):
-        return jnp.matmul(a, jnp.swapaxes(b, -1, -2)).sum(0)
+        # apart, as XLA would draw the sum into the products, which are slower then
+        return lax.optimization_barrier(jnp.matmul(a, jnp.swapaxes(b, -1, -2))).sum(0)
     # the transpose of `_apply`, in which a batch on a mesh stays where it is
     matrix = jax.ShapeDtypeStruct((p.groups, a.shape[2], b.shape[2]), a.dtype)
     return _transpose(lambda matrix: _apply(p, matrix, b), matrix, a)
@@ -326,7 +347,7 @@ def flipped(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     pairs = [(r - low, n + low - o) for r, (low, _), n, o in zip(reach, p.padding, p.size, y.shape[2:], strict=True)]
     kernel = transposed_kernel(weight, p.groups)
     ones = (1,) * len(pairs)
-    return output(Problem.of(y.shape, kernel.shape, ones, pairs, p.dilation, p.groups, p.on_gpu), y, kernel)
+    return output(Problem.of(y, kernel, ones, pairs, p.dilation, p.groups, p.on_gpu), y, kernel)
 
 
 def phases(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
@@ -351,7 +372,7 @@ def phases(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
             continue
         part = kernel[(slice(None), slice(None), *chosen)]
         ones = (1,) * len(phase)
-        found.append(output(Problem.of(y.shape, part.shape, ones, pairs, ones, p.groups, p.on_gpu), y, part))
+        found.append(output(Problem.of(y, part, ones, pairs, ones, p.groups, p.on_gpu), y, part))
     return interleaved(found, p.stride, p.size)
 
 
@@ -370,8 +391,8 @@ def transposed_kernel(weight: jax.Array, groups: int) -> jax.Array:
 
 # Each term of a sum is an operation in the compiled program: bounds for its size and for the time of compilation.
 MAX_TERMS, MAX_SUMS, MAX_TAPS, MAX_SPLIT = 128, 16, 64, 64
-# From this many products of a number under a tap with one of the gradient on, XLA's own gradient of a weight is slow.
-MANY_PRODUCTS = 2**22
+# The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow.
+LONG_SUM = 2048
 
 
 def _few_terms(p: Problem) -> bool:
@@ -395,6 +416,31 @@ def _is_dense(p: Problem) -> bool:
     return p.groups == 1
 
 
+def _has_two_axes(p: Problem) -> bool:
+    return len(p.kernel) == 2
+
+
+def _is_spread(p: Problem) -> bool:
+    """Where XLA would leave a dense convolution to YNNPACK, which sums float64, too, but is slower at others."""
+    return p.groups == 1 and p.dtype.itemsize <= 4 and max(p.channels) > 16
+
+
+def _pays_spread(p: Problem) -> bool:
+    products = p.batch * p.places * p.taps * p.channels[0] * p.channels[1]
+    return _is_spread(p) and p.channels[0] >= 16 and (p.channels[1] >= 32 or products >= 1e9)
+
+
+def _pays_spread_of_weight(p: Problem) -> bool:
+    is_long = p.batch > 1 and p.batch * p.places >= LONG_SUM
+    return _is_spread(p) and (is_long or (p.batch >= 8 and p.channels[1] >= 32))
+
+
+def _pays_taps_of_weight(p: Problem) -> bool:
+    if p.groups > 1 or any(o > n for o, n in zip(p.out, p.size, strict=True)):  # a plain loop otherwise
+        return True
+    return p.taps <= 9 and p.batch * p.places >= LONG_SUM // 2 and p.channels[1] >= 8 * p.channels[0]
+
+
 def _always(p: Problem) -> bool:
     return True
 
@@ -405,6 +451,7 @@ OUTPUT = (
     Form("sums in turn", sums_in_turn, can=lambda p: _is_depthwise(p) and p.taps // p.kernel[0] <= MAX_TERMS),
     Form("split", split, can=lambda p: 1 < p.groups <= MAX_SPLIT),
     Form("taps", taps, can=lambda p: p.taps <= MAX_TAPS, pays=lambda p: p.groups > 1, pays_on_gpu=_is_small_plane),
+    Form("spread", spread, can=_has_two_axes, pays=_pays_spread),
     Form("direct", direct, pays_on_gpu=_always),
 )
 
@@ -422,7 +469,7 @@ OF_INPUT = (
             and (p.groups > 1 or p.channels[0] >= 8 or all(k <= s for k, s in zip(p.kernel, p.stride, strict=True)))
         ),
     ),
-    Form("flipped", flipped, pays=lambda p: p.groups > 1, pays_on_gpu=_is_small_plane),
+    Form("flipped", flipped, pays=lambda p: p.groups > 1 or not p.is_strided, pays_on_gpu=_is_small_plane),
     Form("direct", direct_of_input, pays_on_gpu=_always),
 )
 
@@ -439,12 +486,10 @@ OF_WEIGHT = (
         "taps",
         taps_of_weight,
         can=lambda p: p.taps <= MAX_TAPS,
-        pays=lambda p: (
-            p.groups > 1
-            or (p.taps <= 9 and _is_wide(p) and p.batch * p.channels[0] * p.taps * p.places >= MANY_PRODUCTS)
-        ),
+        pays=_pays_taps_of_weight,
         pays_on_gpu=_is_plane_by_plane,
     ),
+    Form("spread", spread_of_weight, can=_has_two_axes, pays=_pays_spread_of_weight),
     Form("direct", direct_of_weight, pays_on_gpu=_always),
 )
 

@@ -38,7 +38,8 @@ def drawn(seed: int) -> tuple[Any, Any, Any, tuple[Any, ...]]:
 def possible(seed: int) -> list[str | None]:
     """The forms that can compute a random problem, and the choice; with three axes they see another, of planes."""
     of_x, of_weight, _, settings = drawn(seed)
-    problem = conv_forms.Problem.of(of_x, of_weight, *settings)
+    arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (of_x, of_weight)]
+    problem = conv_forms.Problem.of(*arrays, *settings)
     several = {form.name for table in TABLES for form in table if form.can(problem)}
     return [None, *sorted(FORMS if len(problem.kernel) == 3 else several)]
 
