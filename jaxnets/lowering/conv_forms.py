@@ -142,11 +142,11 @@ def _transpose(function: Callable[[jax.Array], jax.Array], argument: Any, y: jax
     return jax.linear_transpose(function, argument)(y)[0]
 
 
-# -- as XLA has it, spread: its own code (Eigen's) instead of YNNPACK, which does not know inputs with holes ------------
+# -- spread by two, for XLA's own code (Eigen's) instead of YNNPACK, which does not take inputs with holes -------------
 
 
 def spread(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    """The same sums: of a row with a hole after each number, by taps that are twice as far apart, at every other step."""
+    """The same sums, of rows with a hole after each number: taps and steps are twice as far apart."""
     *rest, last = zip(p.stride, p.padding, p.dilation, strict=True)
     stride, (low, high), dilation = last
     strides, paddings, dilations = zip(*rest, (2 * stride, (2 * low, 2 * high), 2 * dilation), strict=True)
@@ -421,13 +421,15 @@ def _has_two_axes(p: Problem) -> bool:
 
 
 def _is_spread(p: Problem) -> bool:
-    """Where XLA would leave a dense convolution to YNNPACK, which sums float64, too, but is slower at others."""
-    return p.groups == 1 and p.dtype.itemsize <= 4 and max(p.channels) > 16
+    """Where XLA would leave a dense convolution to YNNPACK; float64 it had better, as its own code is a plain loop."""
+    is_within = all(o <= n and k <= n for o, k, n in zip(p.out, p.kernel, p.size, strict=True))
+    return p.groups == 1 and p.dtype.itemsize <= 4 and max(p.channels) > 16 and is_within
 
 
 def _pays_spread(p: Problem) -> bool:
     products = p.batch * p.places * p.taps * p.channels[0] * p.channels[1]
-    return _is_spread(p) and p.channels[0] >= 16 and (p.channels[1] >= 32 or products >= 1e9)
+    is_large = p.channels[0] >= 16 and (p.channels[1] >= 32 or products >= 1e9)
+    return _is_spread(p) and is_large and (p.taps > 4 or p.is_strided)
 
 
 def _pays_spread_of_weight(p: Problem) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from jax import lax
 
 from jaxnets.lowering import conv_forms
-from jaxnets.lowering.choice import only
+from jaxnets.lowering.choice import choose, only
 from jaxnets.lowering.conv import conv, conv_transpose
 from tests.exhaustive import more
 
@@ -127,6 +127,20 @@ def test_tangents_and_second_derivatives(seed: int):
         stacked = [np.stack([a, t]) for a, t in zip(arrays, tangents, strict=True)]
         for axes, given in ((over_inputs, (stacked[0], arrays[1])), (over_weights, (arrays[0], stacked[1]))):
             close(jax.vmap(ours, axes)(*given), jax.vmap(direct, axes)(*given))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "channels", "forms"),
+    [
+        ("float32", 64, ("spread", "flipped", "spread")),
+        ("float64", 64, ("direct", "flipped", "direct")),  # XLA's own code is a plain loop there
+        ("float32", 8, ("direct", "flipped", "direct")),  # few channels are never left to YNNPACK
+    ],
+)
+def test_what_ynnpack_would_take_is_spread(dtype: str, channels: int, forms: tuple[str, ...]):
+    x, weight = (jax.ShapeDtypeStruct(shape, dtype) for shape in ((8, channels, 56, 56), (channels, channels, 3, 3)))
+    problem = conv_forms.Problem.of(x, weight, (1, 1), [(1, 1)] * 2, (1, 1), 1)
+    assert tuple(choose(table, problem).name for table in TABLES) == forms
 
 
 def test_a_large_kernel_stays_a_small_program():
