@@ -18,10 +18,10 @@ from jaxnets.lowering.bilinear import bilinear
 from jaxnets.lowering.conv_forms import (
     Problem,
     conv_output_size,
-    direct,
     gradient_of_input,
     gradient_of_weight,
     output,
+    plain,
     transposed_kernel,
 )
 from jaxnets.lowering.conv_planes import conv_by_planes, conv_transpose_by_planes
@@ -43,9 +43,9 @@ def conv(
         return conv_in_form(problem, x, weight)
 
     if not x.size * weight.size:
-        return direct(problem, x, weight)
+        return plain(problem, x, weight)
     on_gpu = partial(conv_in_form, replace(problem, on_gpu=True))
-    return lax.platform_dependent(x, weight, cpu=on_cpu, cuda=on_gpu, default=partial(direct, problem))
+    return lax.platform_dependent(x, weight, cpu=on_cpu, cuda=on_gpu, default=partial(plain, problem))
 
 
 def conv_in_form(problem: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
@@ -93,7 +93,7 @@ def conv_transpose(
         spread = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *borders])
         ones, none = (1,) * len(kernel), [(0, 0)] * len(kernel)
         flipped = transposed_kernel(weight, groups)
-        return direct(Problem.of(spread, flipped, ones, none, dilation, groups), spread, flipped)
+        return plain(Problem.of(spread, flipped, ones, none, dilation, groups), spread, flipped)
 
     if not x.size * weight.size or not math.prod(size):
         return spread(x, weight)

@@ -122,41 +122,87 @@ def gradient_of_weight(problem: Problem, x: jax.Array, y: jax.Array) -> jax.Arra
 # -- as XLA has it ---------------------------------------------------------------------------------------------------
 
 
-def direct(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+def plain(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    """XLA's own operation, channels first."""
     return lax.conv_general_dilated(
         x, weight, p.stride, p.padding, rhs_dilation=p.dilation, feature_group_count=p.groups
     )
 
 
+def direct(p: Problem, x: jax.Array, weight: jax.Array, holes: int = 1) -> jax.Array:
+    """The same, said as XLA's CPU backend computes it; it would do so by itself, but in a loop's body it does not."""
+    if p.on_gpu or p.groups > 1:
+        return plain(p, x, weight)
+    y = _channels_last(_last(x), _taps_first(weight), p.stride, p.padding, p.dilation, holes)
+    return jnp.moveaxis(y, -1, 1)
+
+
 def direct_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     x = jax.ShapeDtypeStruct((p.batch, p.channels[0], *p.size), y.dtype)
-    return _transpose(lambda x: direct(p, x, weight), x, y)
+    return _transpose(lambda x: plain(p, x, weight), x, y)
 
 
-def direct_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    weight = jax.ShapeDtypeStruct((p.channels[1], p.fan_in, *p.kernel), y.dtype)
-    return _transpose(lambda weight: direct(p, x, weight), weight, y)
+def direct_of_weight(p: Problem, x: jax.Array, y: jax.Array, holes: int = 1) -> jax.Array:
+    """The convolution of the input with the output's gradient, in which examples and channels change places."""
+    if p.on_gpu or p.groups > 1:
+        weight = jax.ShapeDtypeStruct((p.channels[1], p.fan_in, *p.kernel), y.dtype)
+        return _transpose(lambda weight: plain(p, x, weight), weight, y)
+    settings = zip(p.size, p.out, p.kernel, p.stride, p.padding, p.dilation, strict=True)
+    pairs = [(low, (k - 1) * d + (o - 1) * s + 1 - n - low) for n, o, k, s, (low, _), d in settings]
+    kernel = jnp.moveaxis(_last(y), 0, -2)
+    return _channels_first(_channels_last(_last(jnp.swapaxes(x, 0, 1)), kernel, p.dilation, pairs, p.stride, holes))
 
 
 def _transpose(function: Callable[[jax.Array], jax.Array], argument: Any, y: jax.Array) -> jax.Array:
     return jax.linear_transpose(function, argument)(y)[0]
 
 
+def _channels_last(
+    x: jax.Array, kernel: jax.Array, stride: Ints, padding: Sequence[Pair], dilation: Ints, holes: int
+) -> jax.Array:
+    """The convolution of `(N, *size, C_in)` with `(*kernel, C_in, C_out)`.
+
+    With `holes` of 2 each row of the input has a hole after each number, and taps and steps are twice as far apart:
+    the same sums.
+    """
+    axes = tuple(range(1, x.ndim - 1))
+    lhs, rhs = (0, x.ndim - 1, *axes), (x.ndim - 1, x.ndim - 2, *(axis - 1 for axis in axes))
+    scale = [1] * (len(axes) - 1) + [holes]
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        [f * s for f, s in zip(scale, stride, strict=True)],
+        [(f * low, f * high) for f, (low, high) in zip(scale, padding, strict=True)],
+        scale,
+        [f * d for f, d in zip(scale, dilation, strict=True)],
+        lax.ConvDimensionNumbers(lhs, rhs, lhs),
+    )
+
+
+def _last(x: jax.Array) -> jax.Array:
+    """`(N, C, *size)` with the channels last."""
+    return jnp.moveaxis(x, 1, -1)
+
+
+def _taps_first(weight: jax.Array) -> jax.Array:
+    """`(C_out, C_in, *kernel)` as `(*kernel, C_in, C_out)`."""
+    return jnp.moveaxis(weight, (1, 0), (-2, -1))
+
+
+def _channels_first(weight: jax.Array) -> jax.Array:
+    """`(C_in, *kernel, C_out)` as torch has it."""
+    return jnp.moveaxis(weight, (-1, 0), (0, 1))
+
+
 # -- spread by two, for XLA's own code (Eigen's) instead of YNNPACK, which does not take inputs with holes -------------
 
 
 def spread(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    """The same sums, of rows with a hole after each number: taps and steps are twice as far apart."""
-    *rest, last = zip(p.stride, p.padding, p.dilation, strict=True)
-    stride, (low, high), dilation = last
-    strides, paddings, dilations = zip(*rest, (2 * stride, (2 * low, 2 * high), 2 * dilation), strict=True)
-    holes = [1] * len(rest) + [2]
-    return lax.conv_general_dilated(x, weight, strides, paddings, holes, dilations, feature_group_count=p.groups)
+    return direct(p, x, weight, holes=2)
 
 
 def spread_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    weight = jax.ShapeDtypeStruct((p.channels[1], p.fan_in, *p.kernel), y.dtype)
-    return _transpose(lambda weight: spread(p, x, weight), weight, y)
+    return direct_of_weight(p, x, y, holes=2)
 
 
 # -- one product of matrices, for kernels of one tap ------------------------------------------------------------------
@@ -416,14 +462,14 @@ def _is_dense(p: Problem) -> bool:
     return p.groups == 1
 
 
-def _has_two_axes(p: Problem) -> bool:
-    return len(p.kernel) == 2
+def _can_spread(p: Problem) -> bool:
+    return len(p.kernel) == 2 and p.groups == 1
 
 
 def _is_spread(p: Problem) -> bool:
     """Where XLA would leave a dense convolution to YNNPACK; float64 it had better, as its own code is a plain loop."""
     is_within = all(o <= n and k <= n for o, k, n in zip(p.out, p.kernel, p.size, strict=True))
-    return p.groups == 1 and p.dtype.itemsize <= 4 and max(p.channels) > 16 and is_within
+    return p.dtype.itemsize <= 4 and max(p.channels) > 16 and is_within
 
 
 def _pays_spread(p: Problem) -> bool:
@@ -453,7 +499,7 @@ OUTPUT = (
     Form("sums in turn", sums_in_turn, can=lambda p: _is_depthwise(p) and p.taps // p.kernel[0] <= MAX_TERMS),
     Form("split", split, can=lambda p: 1 < p.groups <= MAX_SPLIT),
     Form("taps", taps, can=lambda p: p.taps <= MAX_TAPS, pays=lambda p: p.groups > 1, pays_on_gpu=_is_small_plane),
-    Form("spread", spread, can=_has_two_axes, pays=_pays_spread),
+    Form("spread", spread, can=_can_spread, pays=_pays_spread),
     Form("direct", direct, pays_on_gpu=_always),
 )
 
@@ -491,7 +537,7 @@ OF_WEIGHT = (
         pays=_pays_taps_of_weight,
         pays_on_gpu=_is_plane_by_plane,
     ),
-    Form("spread", spread_of_weight, can=_has_two_axes, pays=_pays_spread_of_weight),
+    Form("spread", spread_of_weight, can=_can_spread, pays=_pays_spread_of_weight),
     Form("direct", direct_of_weight, pays_on_gpu=_always),
 )
 
