@@ -474,7 +474,7 @@ def _is_spread(p: Problem) -> bool:
 
 def _pays_spread(p: Problem) -> bool:
     products = p.batch * p.places * p.taps * p.channels[0] * p.channels[1]
-    is_large = p.channels[0] >= 16 and (p.channels[1] >= 32 or products >= 1e9)
+    is_large = p.channels[0] >= 16 and products >= (5e7 if p.channels[1] >= 32 else 1e9)
     return _is_spread(p) and is_large and (p.taps > 4 or p.is_strided)
 
 
