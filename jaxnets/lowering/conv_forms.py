@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import jax
@@ -192,17 +192,6 @@ def _taps_first(weight: jax.Array) -> jax.Array:
 def _channels_first(weight: jax.Array) -> jax.Array:
     """`(C_in, *kernel, C_out)` as torch has it."""
     return jnp.moveaxis(weight, (-1, 0), (0, 1))
-
-
-# -- spread by two, for XLA's own code (Eigen's) instead of YNNPACK, which does not take inputs with holes -------------
-
-
-def spread(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    return direct(p, x, weight, holes=2)
-
-
-def spread_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    return direct_of_weight(p, x, y, holes=2)
 
 
 # -- one product of matrices, for kernels of one tap ------------------------------------------------------------------
@@ -466,25 +455,28 @@ def _can_spread(p: Problem) -> bool:
     return len(p.kernel) == 2 and p.groups == 1
 
 
-def _is_spread(p: Problem) -> bool:
-    """Where XLA would leave a dense convolution to YNNPACK; float64 it had better, as its own code is a plain loop."""
+def _is_ynnpacks(p: Problem, channels: Pair) -> bool:
+    """Whether XLA leaves a dense convolution to YNNPACK, which takes no input with holes, and need not.
+
+    Its own code (Eigen's) is a plain loop in float64, and faster in others. `channels` are those that it sees.
+    """
     is_within = all(o <= n and k <= n for o, k, n in zip(p.out, p.kernel, p.size, strict=True))
-    return p.dtype.itemsize <= 4 and max(p.channels) > 16 and is_within
+    return p.dtype.itemsize <= 4 and max(channels) > 16 and is_within
 
 
 def _pays_spread(p: Problem) -> bool:
     products = p.batch * p.places * p.taps * p.channels[0] * p.channels[1]
     is_large = p.channels[0] >= 16 and products >= (5e7 if p.channels[1] >= 32 else 1e9)
-    return _is_spread(p) and is_large and (p.taps > 4 or p.is_strided)
+    return _is_ynnpacks(p, p.channels) and is_large and (p.taps > 4 or p.is_strided)
 
 
 def _pays_spread_of_weight(p: Problem) -> bool:
     is_long = p.batch > 1 and p.batch * p.places >= LONG_SUM
-    return _is_spread(p) and (is_long or (p.batch >= 8 and p.channels[1] >= 32))
+    return _is_ynnpacks(p, (p.batch, p.channels[1])) and (is_long or (p.batch >= 8 and p.channels[1] >= 32))
 
 
 def _pays_taps_of_weight(p: Problem) -> bool:
-    if p.groups > 1 or any(o > n for o, n in zip(p.out, p.size, strict=True)):  # a plain loop otherwise
+    if p.groups > 1 or any(o > n for o, n in zip(p.out, p.size, strict=True)):  # XLA's own is a plain loop there
         return True
     return p.taps <= 9 and p.batch * p.places >= LONG_SUM // 2 and p.channels[1] >= 8 * p.channels[0]
 
@@ -499,7 +491,7 @@ OUTPUT = (
     Form("sums in turn", sums_in_turn, can=lambda p: _is_depthwise(p) and p.taps // p.kernel[0] <= MAX_TERMS),
     Form("split", split, can=lambda p: 1 < p.groups <= MAX_SPLIT),
     Form("taps", taps, can=lambda p: p.taps <= MAX_TAPS, pays=lambda p: p.groups > 1, pays_on_gpu=_is_small_plane),
-    Form("spread", spread, can=_can_spread, pays=_pays_spread),
+    Form("spread", partial(direct, holes=2), can=_can_spread, pays=_pays_spread),
     Form("direct", direct, pays_on_gpu=_always),
 )
 
@@ -537,7 +529,7 @@ OF_WEIGHT = (
         pays=_pays_taps_of_weight,
         pays_on_gpu=_is_plane_by_plane,
     ),
-    Form("spread", spread_of_weight, can=_can_spread, pays=_pays_spread_of_weight),
+    Form("spread", partial(direct_of_weight, holes=2), can=_can_spread, pays=_pays_spread_of_weight),
     Form("direct", direct_of_weight, pays_on_gpu=_always),
 )
 

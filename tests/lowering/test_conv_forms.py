@@ -131,16 +131,19 @@ def test_tangents_and_second_derivatives(seed: int):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "channels", "forms"),
+    ("dtype", "channels", "padding", "forms"),
     [
-        ("float32", 64, ("spread", "flipped", "spread")),
-        ("float64", 64, ("direct", "flipped", "direct")),  # XLA's own code is a plain loop there
-        ("float32", 8, ("direct", "flipped", "direct")),  # few channels are never left to YNNPACK
+        ("float32", (64, 64), 1, ("spread", "flipped", "spread")),
+        ("float64", (64, 64), 1, ("direct", "flipped", "direct")),  # XLA's own code is a plain loop there
+        ("float32", (8, 8), 1, ("direct", "flipped", "direct")),  # few channels are never left to YNNPACK
+        ("float32", (256, 8), 1, ("direct", "flipped", "direct")),  # the weight's gradient has 8 examples for them
+        ("float32", (64, 64), 2, ("direct", "flipped", "taps")),  # nor an output that is larger than the input
     ],
 )
-def test_what_ynnpack_would_take_is_spread(dtype: str, channels: int, forms: tuple[str, ...]):
-    x, weight = (jax.ShapeDtypeStruct(shape, dtype) for shape in ((8, channels, 56, 56), (channels, channels, 3, 3)))
-    problem = conv_forms.Problem.of(x, weight, (1, 1), [(1, 1)] * 2, (1, 1), 1)
+def test_what_ynnpack_would_take_is_spread(dtype: str, channels: Any, padding: int, forms: tuple[str, ...]):
+    c_in, c_out = channels
+    x, weight = (jax.ShapeDtypeStruct(shape, dtype) for shape in ((8, c_in, 56, 56), (c_out, c_in, 3, 3)))
+    problem = conv_forms.Problem.of(x, weight, (1, 1), [(padding, padding)] * 2, (1, 1), 1)
     assert tuple(choose(table, problem).name for table in TABLES) == forms
 
 
