@@ -124,22 +124,35 @@ def gradient_of_weight(problem: Problem, x: jax.Array, y: jax.Array) -> jax.Arra
 
 def plain(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
     """XLA's own operation, channels first."""
-    return lax.conv_general_dilated(
-        x, weight, p.stride, p.padding, rhs_dilation=p.dilation, feature_group_count=p.groups
-    )
+    x, padding = _cut(x, p.padding)
+    return lax.conv_general_dilated(x, weight, p.stride, padding, rhs_dilation=p.dilation, feature_group_count=p.groups)
+
+
+def _cut(x: jax.Array, padding: Sequence[Pair]) -> tuple[jax.Array, list[Pair]]:
+    """Axes that padding would cut in front are cut and padded here: XLA's CPU backend reads past their end."""
+    cut = [pair if pair[0] < 0 else (0, 0) for pair in padding]
+    rest = [(0, 0) if pair[0] < 0 else pair for pair in padding]
+    return (padded(x, cut, jnp.zeros((), x.dtype)) if any(map(any, cut)) else x), rest
 
 
 def direct(p: Problem, x: jax.Array, weight: jax.Array, holes: int = 1) -> jax.Array:
     """The same, said as XLA's CPU backend computes it; it would do so by itself, but in a loop's body it does not."""
     if p.on_gpu or p.groups > 1:
         return plain(p, x, weight)
-    y = _channels_last(_last(x), _taps_first(weight), p.stride, p.padding, p.dilation, holes)
+    x, padding = _cut(x, p.padding)
+    y = _channels_last(_last(x), _taps_first(weight), p.stride, padding, p.dilation, holes)
     return jnp.moveaxis(y, -1, 1)
 
 
 def direct_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     x = jax.ShapeDtypeStruct((p.batch, p.channels[0], *p.size), y.dtype)
-    return _transpose(lambda x: plain(p, x, weight), x, y)
+    reach = [d * (k - 1) for d, k in zip(p.dilation, p.kernel, strict=True)]
+    if all(low <= r for (low, _), r in zip(p.padding, reach, strict=True)):
+        return _transpose(lambda x: plain(p, x, weight), x, y)
+    # the transpose would be cut in front: `_cut`
+    size = tuple(n + sum(pair) for n, pair in zip(p.size, p.padding, strict=True))
+    bare = replace(p, size=size, padding=((0, 0),) * len(size))
+    return _transpose(lambda x: plain(bare, _padded(p, x), weight), x, y)
 
 
 def direct_of_weight(p: Problem, x: jax.Array, y: jax.Array, holes: int = 1) -> jax.Array:
