@@ -94,6 +94,11 @@ class Problem:
     def is_strided(self) -> bool:
         return any(s > 1 for s in self.stride)
 
+    @property
+    def is_in_patches(self) -> bool:
+        """Whether the windows lie side by side."""
+        return self.stride == self.kernel and set(self.dilation) == {1}
+
     def group(self) -> Self:
         """One group of it, by itself."""
         return replace(self, channels=(self.fan_in, self.fan_out), groups=1)
@@ -211,14 +216,11 @@ def _channels_first(weight: jax.Array) -> jax.Array:
 
 
 def product(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    y = _apply(p, wide(weight).reshape(p.groups, p.fan_out, p.fan_in), _rows(p, _seen(p, wide(x))))
-    return _planes(p, y).astype(x.dtype)
+    return _planes(p, _apply(p, _matrix(p, weight), _rows(p, _seen(p, wide(x))))).astype(x.dtype)
 
 
 def product_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
-    rows = _rows(p, wide(y))
-    x = _apply(p, jnp.swapaxes(wide(weight).reshape(p.groups, p.fan_out, p.fan_in), 1, 2), rows)
-    x = _planes(p, x).astype(y.dtype)
+    x = _planes(p, _apply_turned(p, _matrix(p, weight), _rows(p, wide(y)))).astype(y.dtype)
     rest = [n - (o - 1) * s - 1 for n, o, s in zip(p.size, p.out, p.stride, strict=True)]
     borders = [(0, r, s - 1) for r, s in zip(rest, p.stride, strict=True)]
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *borders])
@@ -229,11 +231,25 @@ def product_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     return weight.reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
 
 
+def _matrix(p: Problem, weight: jax.Array) -> jax.Array:
+    """The weight as a matrix for each group, `(groups, outputs, inputs and taps)`."""
+    return wide(weight).reshape(p.groups, p.fan_out, p.fan_in * p.taps)
+
+
 def _apply(p: Problem, matrix: jax.Array, rows: jax.Array) -> jax.Array:
     """A matrix for each group, `(groups, A, B)`, times rows, `(N, groups, B, places)`."""
     if _is_wide(p):
         return jnp.matmul(jnp.broadcast_to(matrix, (len(rows), *matrix.shape)), rows)
-    return jnp.einsum("gab,ngbp->ngap", matrix, rows)
+    # on the left, where XLA takes a matrix as it lies in memory
+    return jnp.moveaxis(lax.dot_general(matrix, rows, (((2,), (2,)), ((0,), (1,)))), 2, 0)
+
+
+def _apply_turned(p: Problem, matrix: jax.Array, rows: jax.Array) -> jax.Array:
+    """The transpose of a matrix for each group, `(groups, B, A)`, times rows, `(N, groups, B, places)`."""
+    if _is_wide(p):
+        return _apply(p, jnp.swapaxes(matrix, 1, 2), rows)
+    # on the right for the same reason
+    return jnp.moveaxis(lax.dot_general(rows, matrix, (((2,), (1,)), ((1,), (0,)))), (0, 3), (1, 2))
 
 
 def _outer(p: Problem, a: jax.Array, b: jax.Array) -> jax.Array:
@@ -241,9 +257,7 @@ def _outer(p: Problem, a: jax.Array, b: jax.Array) -> jax.Array:
     if _is_wide(p):
         # apart, as XLA would draw the sum into the products, which are slower then
         return lax.optimization_barrier(jnp.matmul(a, jnp.swapaxes(b, -1, -2))).sum(0)
-    # the transpose of `_apply`, in which a batch on a mesh stays where it is
-    matrix = jax.ShapeDtypeStruct((p.groups, a.shape[2], b.shape[2]), a.dtype)
-    return _transpose(lambda matrix: _apply(p, matrix, b), matrix, a)
+    return lax.dot_general(a, b, (((0, 3), (0, 3)), ((1,), (1,))))
 
 
 def _seen(p: Problem, x: jax.Array) -> jax.Array:
@@ -365,6 +379,46 @@ def taps_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.stack(parts, -1).reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
 
 
+# -- one product of matrices with what lies under all taps, for few inputs or few places -------------------------------
+
+
+def columns(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    return _planes(p, _apply(p, _matrix(p, weight), _columns(p, wide(x)))).astype(x.dtype)
+
+
+def columns_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
+    columns = lax.optimization_barrier(_apply_turned(p, _matrix(p, weight), _rows(p, wide(y))))
+    x = jax.ShapeDtypeStruct((p.batch, p.channels[0], *p.size), columns.dtype)
+    return _transpose(lambda x: _under_all(p, x), x, columns).astype(y.dtype)
+
+
+def columns_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    weight = _outer(p, _rows(p, wide(y)), _columns(p, wide(x)))
+    return weight.reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
+
+
+def _columns(p: Problem, x: jax.Array) -> jax.Array:
+    """What lies under the taps, written once, as the product takes it."""
+    columns = _under_all(p, x)
+    if _is_wide(p):
+        return lax.optimization_barrier(columns)
+    return jnp.moveaxis(lax.optimization_barrier(jnp.moveaxis(columns, 0, 2)), 2, 0)
+
+
+def _under_all(p: Problem, x: jax.Array) -> jax.Array:
+    """`(N, groups, inputs and taps, places)`."""
+    planes = _padded(p, x)
+    if p.is_in_patches:
+        axes = range(2, 2 + 2 * len(p.out))
+        whole = [slice(o * k) for o, k in zip(p.out, p.kernel, strict=True)]
+        pairs = itertools.chain(*zip(p.out, p.kernel, strict=True))
+        patches = planes[(..., *whole)].reshape(*planes.shape[:2], *pairs)
+        taps = patches.transpose(0, 1, *axes[1::2], *axes[::2])
+    else:
+        taps = jnp.stack([_under(p, planes, tap) for tap in itertools.product(*map(range, p.kernel))], 2)
+    return taps.reshape(p.batch, p.groups, p.fan_in * p.taps, p.places)
+
+
 # -- each group by itself ---------------------------------------------------------------------------------------------
 
 
@@ -439,6 +493,8 @@ def transposed_kernel(weight: jax.Array, groups: int) -> jax.Array:
 
 # Each term of a sum is an operation in the compiled program: bounds for its size and for the time of compilation.
 MAX_TERMS, MAX_SUMS, MAX_TAPS, MAX_SPLIT = 128, 16, 64, 64
+# A sum of so few terms is better computed as a product of matrices.
+SHORT_SUM = 32
 # The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow.
 LONG_SUM = 2048
 
@@ -494,6 +550,45 @@ def _pays_taps_of_weight(p: Problem) -> bool:
     return p.taps <= 9 and p.batch * p.places >= LONG_SUM // 2 and p.channels[1] >= 8 * p.channels[0]
 
 
+def _can_columns(p: Problem) -> bool:
+    return p.taps <= MAX_TAPS or p.is_in_patches
+
+
+def _has_few_inputs(p: Problem) -> bool:
+    """Whether what lies under the taps is no larger than the output."""
+    return p.groups == 1 and p.fan_in * p.taps <= p.fan_out
+
+
+def _has_few_places(p: Problem, share: float = 1.0) -> bool:
+    """Whether what lies under the taps is no larger than this share of the weight, which other forms turn around."""
+    return p.groups == 1 and p.batch * p.places <= share * p.fan_out
+
+
+def _is_short(p: Problem) -> bool:
+    """Whether an output is a sum of few terms, and what lies under the taps not far larger than the output."""
+    return p.groups == 1 and p.fan_in * p.taps <= min(SHORT_SUM, 5 * p.fan_out)
+
+
+def _pays_columns(p: Problem) -> bool:
+    return _has_few_inputs(p) or _has_few_places(p, 0.5) or (_is_short(p) and p.places <= 4096)
+
+
+def _pays_columns_of_input(p: Problem) -> bool:
+    is_small = _has_few_inputs(p) and (p.is_in_patches or not _pays_phases(p))
+    is_large = p.is_in_patches and p.taps > 16
+    return _has_few_places(p) or is_small or (_is_short(p) and not p.is_strided) or (p.groups == 1 and is_large)
+
+
+def _pays_columns_of_weight(p: Problem) -> bool:
+    is_small = _has_few_inputs(p) and not _pays_taps_of_weight(p)
+    return _has_few_places(p, 0.5) or is_small or (p.groups == 1 and p.is_in_patches)
+
+
+def _pays_phases(p: Problem) -> bool:
+    is_within = all(k <= s for k, s in zip(p.kernel, p.stride, strict=True))
+    return p.is_strided and (p.groups > 1 or p.channels[0] >= 8 or is_within)
+
+
 def _always(p: Problem) -> bool:
     return True
 
@@ -504,6 +599,7 @@ OUTPUT = (
     Form("sums in turn", sums_in_turn, can=lambda p: _is_depthwise(p) and p.taps // p.kernel[0] <= MAX_TERMS),
     Form("split", split, can=lambda p: 1 < p.groups <= MAX_SPLIT),
     Form("taps", taps, can=lambda p: p.taps <= MAX_TAPS, pays=lambda p: p.groups > 1, pays_on_gpu=_is_small_plane),
+    Form("columns", columns, can=_can_columns, pays=_pays_columns),
     Form("spread", partial(direct, holes=2), can=_can_spread, pays=_pays_spread),
     Form("direct", direct, pays_on_gpu=_always),
 )
@@ -513,14 +609,12 @@ OF_INPUT = (
     Form(
         "split", split_of_input, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.is_strided and p.fan_in > 4
     ),
+    Form("columns", columns_of_input, can=_can_columns, pays=_pays_columns_of_input),
     Form(
         "phases",
         phases,
         can=lambda p: set(p.dilation) == {1} and math.prod(p.stride) <= MAX_TAPS,
-        pays=lambda p: (
-            p.is_strided
-            and (p.groups > 1 or p.channels[0] >= 8 or all(k <= s for k, s in zip(p.kernel, p.stride, strict=True)))
-        ),
+        pays=_pays_phases,
     ),
     Form("flipped", flipped, pays=lambda p: p.groups > 1 or not p.is_strided, pays_on_gpu=_is_small_plane),
     Form("direct", direct_of_input, pays_on_gpu=_always),
@@ -535,6 +629,7 @@ OF_WEIGHT = (
         pays=lambda p: p.fan_in <= 4,
     ),
     Form("split", split_of_weight, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.fan_in > 4),
+    Form("columns", columns_of_weight, can=_can_columns, pays=_pays_columns_of_weight),
     Form(
         "taps",
         taps_of_weight,
