@@ -13,7 +13,7 @@ from jaxnets.functional.activation import sigmoid, tanh
 from jaxnets.functional.dropout import dropout as drop
 from jaxnets.functional.rectifier import relu
 from jaxnets.lowering.linear import affine
-from jaxnets.lowering.recurrence import OfState, State, Update, Weights, recurrence, step
+from jaxnets.lowering.recurrence import State, Update, Weights, recurrence
 
 __all__ = [
     "gru",
@@ -443,7 +443,7 @@ def _cell(
     check.same_dtype(input=input, w_ih=w_ih, w_hh=w_hh, b_ih=b_ih, b_hh=b_hh)
     _check_features(input, w_ih)
     state = _state(hx, [(*input.shape[:-1], hidden_size)] * MODES[name].states, input)
-    return step(MODES[name].update, affine(input, w_ih, b_ih), state, OfState(w_hh.T, b_hh, None))
+    return tuple(MODES[name].update(affine(input, w_ih, b_ih), affine(state[0], w_hh, b_hh), state))
 
 
 def lstm_cell(
