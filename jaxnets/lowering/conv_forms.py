@@ -254,6 +254,8 @@ def _apply_turned(p: Problem, matrix: jax.Array, rows: jax.Array) -> jax.Array:
 
 def _outer(p: Problem, a: jax.Array, b: jax.Array) -> jax.Array:
     """The products of all channels of a group's output with those of its input, summed over places and examples."""
+    if _is_wide(p) and b.shape[2] > a.shape[2]:
+        return jnp.swapaxes(_outer(p, b, a), 1, 2)  # XLA turns the second around: rather the smaller
     if _is_wide(p):
         # apart, as XLA would draw the sum into the products, which are slower then
         return lax.optimization_barrier(jnp.matmul(a, jnp.swapaxes(b, -1, -2))).sum(0)
