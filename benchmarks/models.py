@@ -18,13 +18,14 @@ import typer
 
 from benchmarks.clock import SideError, serve
 from benchmarks.compare import PASSES, On, Only, Report, Seconds, With, run
-from benchmarks.nets import NETS, torch_model
+from benchmarks.nets import ALONE, NETS, torch_model
 from benchmarks.where import Device, to_device
 
 MODELS = (
     *("alexnet", "vgg11", "resnet18", "resnet50", "resnext50_32x4d", "densenet121", "googlenet"),
     *("squeezenet1_0", "mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "shufflenet_v2_x1_0", "efficientnet_b0"),
     *("regnet_y_400mf", "convnext_tiny", "vit_b_16", "swin_t"),
+    *(f"{name}{ALONE}" for name in ("vgg11", "resnet50", "mobilenet_v2", "vit_b_16")),
     *NETS,
 )
 RATE, MOMENTUM = 1e-3, 0.9

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["NETS", "torch_model"]
+__all__ = ["ALONE", "NETS", "torch_model"]
 
 
 class Tagger(nn.Module):
@@ -85,6 +85,8 @@ NETS: dict[str, tuple[Any, Any]] = {
 """What makes the model, and its input."""
 
 BATCH = 4
+ALONE = ", one image"
+"""At the end of a name of torchvision's: a batch of one."""
 
 
 def torch_model(name: str) -> tuple[nn.Module, torch.Tensor]:
@@ -97,8 +99,10 @@ def torch_model(name: str) -> tuple[nn.Module, torch.Tensor]:
         make, draw = NETS[name]
         model, x = vision.filled(make()), draw(generator)
     else:
+        batch = 1 if name.endswith(ALONE) else BATCH
+        name = name.removesuffix(ALONE)
         size = max(224, vision.side(name))
-        model, x = vision.prepared(name), torch.randn(BATCH, 3, size, size, generator=generator)
+        model, x = vision.prepared(name), torch.randn(batch, 3, size, size, generator=generator)
     for module in model.modules():
         if type(module).__name__ in ("Dropout", "StochasticDepth"):
             module.p = 0.0
