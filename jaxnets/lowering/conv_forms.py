@@ -381,7 +381,7 @@ def taps_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.stack(parts, -1).reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
 
 
-# -- one product of matrices with what lies under all taps, for few inputs or few places -------------------------------
+# -- one product of matrices with what lies under all taps (im2col), for few inputs or few places ----------------------
 
 
 def columns(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
