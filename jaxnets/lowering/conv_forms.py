@@ -15,6 +15,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import PartitionSpec
 
 from jaxnets.lowering.alone import alone
 from jaxnets.lowering.choice import Form, choose
@@ -238,7 +239,7 @@ def _matrix(p: Problem, weight: jax.Array) -> jax.Array:
 
 def _apply(p: Problem, matrix: jax.Array, rows: jax.Array) -> jax.Array:
     """A matrix for each group, `(groups, A, B)`, times rows, `(N, groups, B, places)`."""
-    if _is_wide(p):
+    if _is_wide(p) and not _has_explicit_axes(rows):  # where those of a mesh are, a copy for each would need them too
         return jnp.matmul(jnp.broadcast_to(matrix, (len(rows), *matrix.shape)), rows)
     # on the left, where XLA takes a matrix as it lies in memory
     return jnp.moveaxis(lax.dot_general(matrix, rows, (((2,), (2,)), ((0,), (1,)))), 2, 0)
@@ -259,7 +260,13 @@ def _outer(p: Problem, a: jax.Array, b: jax.Array) -> jax.Array:
     if _is_wide(p):
         # apart, as XLA would draw the sum into the products, which are slower then
         return lax.optimization_barrier(jnp.matmul(a, jnp.swapaxes(b, -1, -2))).sum(0)
-    return lax.dot_general(a, b, (((0, 3), (0, 3)), ((1,), (1,))))
+    whole = PartitionSpec() if _has_explicit_axes(a) else None  # the sum over a batch that lies on a mesh
+    return lax.dot_general(a, b, (((0, 3), (0, 3)), ((1,), (1,))), out_sharding=whole)
+
+
+def _has_explicit_axes(x: jax.Array) -> bool:
+    """Whether it lies on a mesh of explicit axes."""
+    return not jax.typeof(x).sharding.mesh.empty
 
 
 def _seen(p: Problem, x: jax.Array) -> jax.Array:
@@ -390,8 +397,7 @@ def columns(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
 
 def columns_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     columns = lax.optimization_barrier(_apply_turned(p, _matrix(p, weight), _rows(p, wide(y))))
-    x = jax.ShapeDtypeStruct((p.batch, p.channels[0], *p.size), columns.dtype)
-    return _transpose(lambda x: _under_all(p, x), x, columns).astype(y.dtype)
+    return _laid_back(p, columns).astype(y.dtype)
 
 
 def columns_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
@@ -418,7 +424,27 @@ def _under_all(p: Problem, x: jax.Array) -> jax.Array:
         taps = patches.transpose(0, 1, *axes[1::2], *axes[::2])
     else:
         taps = jnp.stack([_under(p, planes, tap) for tap in itertools.product(*map(range, p.kernel))], 2)
-    return taps.reshape(p.batch, p.groups, p.fan_in * p.taps, p.places)
+    return _rows(p, taps.reshape(len(x), p.channels[0] * p.taps, *p.out))
+
+
+def _laid_back(p: Problem, columns: jax.Array) -> jax.Array:
+    """The transpose of `_under_all`: sums of what lies under the taps where it lies."""
+    zero, none = jnp.zeros((), columns.dtype), [(0, 0, 0)] * 2
+    planes = _planes(p, columns)
+    if p.is_in_patches:
+        axes = range(2, 2 + 2 * len(p.out))
+        patches = planes.reshape(len(planes), p.channels[0], *p.kernel, *p.out)
+        turned = patches.transpose(0, 1, *itertools.chain(*zip(axes[len(p.out) :], axes, strict=False)))
+        whole = tuple(o * k for o, k in zip(p.out, p.kernel, strict=True))
+        borders = [(-low, n + low - w, 0) for n, w, (low, _) in zip(p.size, whole, p.padding, strict=True)]
+        return lax.pad(turned.reshape(*turned.shape[:2], *whole), zero, [*none, *borders])
+    taps = planes.reshape(len(planes), p.channels[0], p.taps, *p.out)
+    total: Any = 0
+    for i, tap in enumerate(itertools.product(*map(range, p.kernel))):
+        settings = zip(tap, p.out, p.size, p.stride, p.dilation, p.padding, strict=True)
+        starts = [(t * d - low, n - (t * d - low + (o - 1) * s + 1), s - 1) for t, o, n, s, d, (low, _) in settings]
+        total = total + lax.pad(taps[:, :, i], zero, [*none, *starts])
+    return total
 
 
 # -- each group by itself ---------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ ids = [f"{name}-{i}" for i, (name, _) in enumerate(RUNS)]
 
 BOUNDS = {
     "Rprop": 3e-6,
+    "RMSprop": 3e-6,
     "ASGD": 3e-6,
     "LBFGS": 1e-5,
 }  # signs, and differences of gradients, are made of rounding near the end
