@@ -48,9 +48,6 @@ bench:  ## layers, models and files timed beside torch and other JAX libraries; 
 	$(BIN)/python -m benchmarks.layers --scaling --with jaxnets --with lax --device $(DEVICE) \
 	  --report $(RESULTS)/scaling.jsonl
 	$(BIN)/python -m benchmarks.models --device $(DEVICE) --report $(RESULTS)/models.jsonl
-	$(if $(filter cpu,$(DEVICE)),GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m benchmarks.models \
-	  --only "resnet*0 | train" --only "densenet* | train" --only "U-Net* | train" --with jaxnets \
-	  --report $(RESULTS)/large_pages.jsonl)
 	$(BIN)/python -m benchmarks.steps --device $(DEVICE) --report $(RESULTS)/steps.jsonl
 	$(BIN)/python -m benchmarks.checkpoints --report $(RESULTS)/checkpoints.jsonl
 	$(BIN)/python -m benchmarks.page --device $(DEVICE)

@@ -42,12 +42,6 @@ All multiply in TF32, and ten calls are made one after another before their resu
 for such a card: what is measured of them is mostly the time to launch programs. `python -m benchmarks.forms` times the
 forms of a convolution on a GPU, too."""
 
-LARGE_PAGES = """XLA asks the system for its working memory at each call, and Linux gives it in pages of 4 KiB. With
-`GLIBC_TUNABLES=glibc.malloc.hugetlb=1` in the environment before Python starts it comes in large ones where the system
-has them (`madvise` or `always` in `/sys/kernel/mm/transparent_hugepage/enabled`). All sides have it in this table, and
-in no other.
-"""
-
 STEPS = "Blocks of steps of the programs in `examples/`; [their page](examples.md) shows them at full length.\n"
 
 
@@ -143,10 +137,8 @@ def main(device: On = Device.CPU) -> None:
     """Writes the page of a device."""
     gpu = device == Device.GPU
     page, results = ("benchmarks_gpu.md", "benchmarks/gpu") if gpu else ("benchmarks.md", "benchmarks")
-    names = "layers", "models", "scaling", "steps", "checkpoints", "large_pages"
-    layers, models, scaling, steps, checkpoints, large_pages = (
-        read(DOCS / results / f"{name}.jsonl") for name in names
-    )
+    names = "layers", "models", "scaling", "steps", "checkpoints"
+    layers, models, scaling, steps, checkpoints = (read(DOCS / results / f"{name}.jsonl") for name in names)
     where = machine([*layers, *models, *scaling, *steps])
     command, title = ("make bench DEVICE=gpu", " on a GPU") if gpu else ("make bench", "")
     text = TEXT.format(title=title, command=command, more=ON_GPU if gpu else "", machine=where)
@@ -159,10 +151,6 @@ def main(device: On = Device.CPU) -> None:
             text += f"![{title}: time in terms of torch's]({results}/{name}.png)\n\n"
         for pass_ in PASSES:
             text += f"### {title}, {pass_}\n\n{table(rows, pass_, memory=name == 'models' and not gpu)}\n"
-    if large_pages:
-        text += (
-            f"## Large pages, training steps\n\n{LARGE_PAGES}\n{means(large_pages)}\n{table(large_pages, 'train')}\n"
-        )
     if steps:
         text += f"## Training steps of the examples\n\n{STEPS}\n{means(steps)}\n{table(steps, 'train')}\n"
     if checkpoints:
