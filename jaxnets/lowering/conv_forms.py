@@ -19,6 +19,7 @@ from jax.sharding import PartitionSpec
 
 from jaxnets.lowering.alone import alone
 from jaxnets.lowering.choice import Form, choose
+from jaxnets.lowering.fold import fold, unfold
 from jaxnets.lowering.interleave import interleaved
 from jaxnets.lowering.precision import wide
 from jaxnets.lowering.sums import sums_of_last_axis
@@ -415,35 +416,23 @@ def _columns(p: Problem, x: jax.Array) -> jax.Array:
 
 def _under_all(p: Problem, x: jax.Array) -> jax.Array:
     """`(N, groups, inputs and taps, places)`."""
-    planes = _padded(p, x)
-    if p.is_in_patches:
-        axes = range(2, 2 + 2 * len(p.out))
-        whole = [slice(o * k) for o, k in zip(p.out, p.kernel, strict=True)]
-        pairs = itertools.chain(*zip(p.out, p.kernel, strict=True))
-        patches = planes[(..., *whole)].reshape(*planes.shape[:2], *pairs)
-        taps = patches.transpose(0, 1, *axes[1::2], *axes[::2])
-    else:
-        taps = jnp.stack([_under(p, planes, tap) for tap in itertools.product(*map(range, p.kernel))], 2)
+    taps = unfold(_padded(p, x), p.kernel, p.dilation, (0,) * len(p.out), p.stride)
     return _rows(p, taps.reshape(len(x), p.channels[0] * p.taps, *p.out))
 
 
 def _laid_back(p: Problem, columns: jax.Array) -> jax.Array:
     """The transpose of `_under_all`: sums of what lies under the taps where it lies."""
-    zero, none = jnp.zeros((), columns.dtype), [(0, 0, 0)] * 2
-    planes = _planes(p, columns)
-    if p.is_in_patches:
-        axes = range(2, 2 + 2 * len(p.out))
-        patches = planes.reshape(len(planes), p.channels[0], *p.kernel, *p.out)
-        turned = patches.transpose(0, 1, *itertools.chain(*zip(axes[len(p.out) :], axes, strict=False)))
-        whole = tuple(o * k for o, k in zip(p.out, p.kernel, strict=True))
-        borders = [(-low, n + low - w, 0) for n, w, (low, _) in zip(p.size, whole, p.padding, strict=True)]
-        return lax.pad(turned.reshape(*turned.shape[:2], *whole), zero, [*none, *borders])
-    taps = planes.reshape(len(planes), p.channels[0], p.taps, *p.out)
-    total: Any = 0
-    for i, tap in enumerate(itertools.product(*map(range, p.kernel))):
-        settings = zip(tap, p.out, p.size, p.stride, p.dilation, p.padding, strict=True)
-        starts = [(t * d - low, n - (t * d - low + (o - 1) * s + 1), s - 1) for t, o, n, s, d, (low, _) in settings]
-        total = total + lax.pad(taps[:, :, i], zero, [*none, *starts])
+    taps, zero = _planes(p, columns), jnp.zeros((), columns.dtype)
+    taps = taps.reshape(len(taps), p.channels[0], *p.kernel, *p.out)
+    if p.is_strided:
+        whole = tuple(n + sum(pair) for n, pair in zip(p.size, p.padding, strict=True))
+        planes = fold(taps, whole, p.dilation, (0,) * len(p.out), p.stride)
+        return padded(planes, [(-low, -high) for low, high in p.padding], zero)
+    total: Any = 0  # in one pass over the output, where `fold` has one for each axis
+    for tap in itertools.product(*map(range, p.kernel)):
+        settings = zip(tap, p.dilation, p.padding, p.size, p.out, strict=True)
+        pairs = [(t * d - low, n - o - t * d + low) for t, d, (low, _), n, o in settings]
+        total = total + padded(taps[(slice(None), slice(None), *tap)], pairs, zero)
     return total
 
 
