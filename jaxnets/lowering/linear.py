@@ -10,9 +10,12 @@ __all__ = ["add_bias", "affine", "affine_by_columns"]
 
 
 def affine(input: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
-    """`x Aᵀ + b` of the last axis, in the dtype of `input`; the weight may be wider, and its gradient then is."""
+    """`x Aᵀ + b` of the last axis, in the dtype of `input`; the weight may be wider, and its gradient then is.
+
+    A weight of one axis is a single output, which then has no axis.
+    """
     # said in one: a transposed matrix times one row is many times slower on CPU
-    sums = (((input.ndim - 1,), (1,)), ((), ()))
+    sums = (((input.ndim - 1,), (weight.ndim - 1,)), ((), ()))
     return add_bias(lax.dot_general(input, weight.astype(input.dtype), sums), bias)
 
 
