@@ -15,8 +15,9 @@ import typer
 from benchmarks.where import CALLS
 from jaxnets import functional as F
 from jaxnets.functional.rnn import MODES
-from jaxnets.lowering import choice, conv_forms, heads, recurrence
+from jaxnets.lowering import choice, conv_forms, heads, pooling, recurrence
 from jaxnets.lowering.conv_forms import Problem
+from jaxnets.lowering.sliding import Windows
 
 # batch, channels in and out, groups, side, kernel, stride
 PROBLEMS = {
@@ -78,6 +79,17 @@ ATTENTIONS = {
     for n, h, t, e in ((8, 8, 256, 64), (4, 8, 384, 64), (2, 2, 512, 64), (4, 8, 512, 64), (2, 4, 1024, 64))
 }
 
+# batch, channels, side, kernel, stride, padding
+POOLINGS = {
+    "pool 2x2, 64 ch, 56x56": (8, 64, 56, 2, 2, 0),
+    "pool 3x3 s2, 64 ch, 112x112": (8, 64, 112, 3, 2, 1),
+    "pool 3x3 s1, 256 ch, 28x28": (8, 256, 28, 3, 1, 1),
+    "pool 9x9 s1, 128 ch, 20x20": (4, 128, 20, 9, 1, 4),
+    "pool 7x7 s7, 256 ch, 28x28": (8, 256, 28, 7, 7, 0),
+    "pool 7x7, 512 ch, 7x7": (4, 512, 7, 7, 1, 0),
+    "pool 2x2, 16 ch, 14x14, one example": (1, 16, 14, 2, 2, 0),
+}
+
 
 ON_GPU = jax.default_backend() == "gpu"
 
@@ -112,6 +124,9 @@ def main(
     for name, shape in ATTENTIONS.items():
         if matches(name, only):
             time_attention(name, *shape)
+    for name, shape in POOLINGS.items():
+        if matches(name, only):
+            time_pooling(name, *shape)
 
 
 def matches(name: str, only: list[str] | None) -> bool:
@@ -148,6 +163,21 @@ def time_attention(name: str, batch: int, count: int, length: int, size: int) ->
         return jax.grad(lambda *x: jax.numpy.square(F.scaled_dot_product_attention(*x)).sum(), (0, 1, 2))(*arrays)
 
     time_forms(name, heads.FORMS, heads.Problem.of(*arrays), (F.scaled_dot_product_attention, train), *arrays)
+
+
+def time_pooling(name: str, batch: int, channels: int, side: int, kernel: int, stride: int, padding: int) -> None:
+    """The same of a maximum and of a mean, by axis and by window."""
+    x = jax.numpy.asarray(np.random.default_rng(0).standard_normal((batch, channels, side, side), np.float32))
+    windows = Windows((side,) * 2, (kernel,) * 2, (stride,) * 2, ((padding,) * 2,) * 2, (1, 1))
+    for kind, table, pool in (("max", pooling.MAXIMA, F.max_pool2d), ("mean", pooling.SUMS, F.avg_pool2d)):
+
+        def output(x: Any, pool: Any = pool) -> Any:
+            return pool(x, kernel, stride, padding)
+
+        def train(x: Any, output: Any = output) -> Any:
+            return jax.grad(lambda x: jax.numpy.square(output(x)).sum())(x)
+
+        time_forms(f"{kind} {name}", table, windows, (output, train), x)
 
 
 def time_forms(name: str, table: Any, problem: Any, functions: tuple[Any, Any], *arrays: Any) -> None:

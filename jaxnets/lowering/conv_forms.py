@@ -298,7 +298,7 @@ def _is_wide(p: Problem) -> bool:
 
 
 def sums(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    return alone(weight, lambda: _sums(p, _padded(p, wide(x)), _kernels(p, weight)).astype(x.dtype))
+    return alone(lambda: _sums(p, _padded(p, wide(x)), _kernels(p, weight)).astype(x.dtype))
 
 
 def sums_in_turn(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:

@@ -6,7 +6,6 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,8 +15,10 @@ import numpy as np
 from jax import lax
 
 from jaxnets.lowering.alone import alone
+from jaxnets.lowering.choice import Form, choose
 from jaxnets.lowering.derivative import with_derivative_of
 from jaxnets.lowering.interleave import interleaved
+from jaxnets.lowering.sliding import Windows, by_axis, by_window, sum_by_axis
 from jaxnets.lowering.windows import padded, under
 
 Ints = tuple[int, ...]
@@ -26,9 +27,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 def sum_pool(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs) -> jax.Array:
     """The sum of each window; padding is 0."""
-    ones, none = _leading(x, kernel)
-    zero = np.zeros((), x.dtype)
-    return lax.reduce_window(x, zero, lax.add, (*ones, *kernel), (*ones, *stride), (*none, *padding))
+    return _folded(SUMS, Windows(x.shape[-len(kernel) :], kernel, stride, padding, (1,) * len(kernel)), x)
 
 
 def max_pool(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilation: Ints) -> jax.Array:
@@ -39,7 +38,7 @@ def max_pool(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilation:
     """
     if jnp.issubdtype(x.dtype, jnp.floating):
         return _max_pool(x, kernel, stride, padding, dilation)
-    return _reduce_max(x, kernel, stride, padding, dilation)
+    return _greatest(x, kernel, stride, padding, dilation)
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3, 4))  # one program, not dozens, where nothing else compiles it
@@ -84,7 +83,27 @@ def _slide(
 
 @partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3, 4))
 def _max_pool(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilation: Ints) -> jax.Array:
-    return _reduce_max(x, kernel, stride, padding, dilation)
+    return _greatest(x, kernel, stride, padding, dilation)
+
+
+def _greatest(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilation: Ints) -> jax.Array:
+    return _folded(MAXIMA, Windows(x.shape[-len(kernel) :], kernel, stride, padding, dilation), x)
+
+
+def _folded(forms: Sequence[Form], windows: Windows, x: jax.Array) -> jax.Array:
+    """In the form that pays on CPU, elsewhere in XLA's own."""
+    on_cpu, by_window = choose(forms, windows), forms[-1]
+    return lax.platform_dependent(x, cpu=partial(on_cpu.compute, windows), default=partial(by_window.compute, windows))
+
+
+SUMS = (
+    Form("by_axis", sum_by_axis, can=lambda windows: windows.are_short),
+    Form("by_window", lambda windows, x: by_window(lax.add, np.zeros((), x.dtype), windows, x)),
+)
+MAXIMA = (
+    Form("by_axis", lambda windows, x: by_axis(lax.max, _lowest(x), windows, x), can=lambda windows: windows.are_short),
+    Form("by_window", lambda windows, x: by_window(lax.max, _lowest(x), windows, x)),
+)
 
 
 @_max_pool.defjvp
@@ -98,7 +117,7 @@ def _max_pool_jvp(
         taken = picked(tangent, jnp.maximum(index, 0), len(kernel))
         return y, jnp.where(index < 0, jnp.zeros((), tangent.dtype), taken)
     taps = _Taps(x.shape[-len(kernel) :], kernel, stride, padding, dilation)
-    tap = alone(lax.stop_gradient(x), lambda: taps.of_maximum(*lax.stop_gradient((x, y))))
+    tap = alone(lambda: taps.of_maximum(*lax.stop_gradient((x, y))))
     return y, jax.linear_transpose(lambda y: taps.back(y, tap), y)(tangent)[0]
 
 
@@ -106,32 +125,24 @@ MAX_TAPS = 25
 """Each tap of a window is a slice in the compiled program, and each place in a stride a sum."""
 
 
-@dataclass(frozen=True)
-class _Taps:
-    """The places of sliding windows over a plane: `tap` of window `o` is at `o * stride + tap * dilation - padding`."""
-
-    plane: Ints
-    kernel: Ints
-    stride: Ints
-    padding: Pairs
-    dilation: Ints
+class _Taps(Windows):
+    """The taps that the windows' maxima are under, and the way back."""
 
     def each(self) -> list[Ints]:
         return list(itertools.product(*map(range, self.kernel)))
 
-    def under(self, x: jax.Array, fill: float, tap: Ints, windows: Ints) -> jax.Array:
+    def under(self, x: jax.Array, fill: float, tap: Ints) -> jax.Array:
         """What lies under a tap of each window; padding is `fill`."""
-        return under(padded(x, self.padding, jnp.asarray(fill, x.dtype)), tap, windows, self.stride, self.dilation)
+        return under(padded(x, self.padding, jnp.asarray(fill, x.dtype)), tap, self.counts, self.stride, self.dilation)
 
     def of_maximum(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """Which tap each window's maximum `y` is under: the first of equals, the last NaN."""
-        windows = y.shape[-len(self.kernel) :]
         number = jnp.zeros(y.shape, jnp.uint8)
         of_nan = number
         for i, tap in reversed(list(enumerate(self.each()))):
-            number = jnp.where(self.under(x, np.nan, tap, windows) == y, jnp.uint8(i), number)
+            number = jnp.where(self.under(x, np.nan, tap) == y, jnp.uint8(i), number)
         for i, tap in enumerate(self.each()):
-            part = self.under(x, 0.0, tap, windows)
+            part = self.under(x, 0.0, tap)
             of_nan = jnp.where(part != part, jnp.uint8(i), of_nan)
         return jnp.where(y != y, of_nan, number)
 
@@ -328,28 +339,10 @@ def _first_maximum(x: jax.Array, index: jax.Array, axis: int) -> tuple[jax.Array
     return lax.reduce((x, index), (_lowest(x), last), greater, (axis,))
 
 
-def _reduce_max(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilation: Ints) -> jax.Array:
-    ones, none = _leading(x, kernel)
-    return lax.reduce_window(
-        x,
-        _lowest(x),
-        lax.max,
-        (*ones, *kernel),
-        (*ones, *stride),
-        (*none, *padding),
-        window_dilation=(*ones, *dilation),
-    )
-
-
 def _flat(x: jax.Array, kernel: Ints) -> jax.Array:
     """The plane of the last axes as one axis."""
     leading = x.shape[: -len(kernel)]
     return x.reshape(*leading, math.prod(x.shape[-len(kernel) :]))
-
-
-def _leading(x: jax.Array, kernel: Ints) -> tuple[Ints, Pairs]:
-    axes = x.ndim - len(kernel)
-    return (1,) * axes, ((0, 0),) * axes
 
 
 def _lowest(x: jax.Array) -> np.ndarray:
