@@ -1,6 +1,6 @@
 """Convolutions: `torch.nn.functional.conv1d` to `conv_transpose3d`, `conv_tbc`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxnets import check
 from jaxnets.functional.precision import wide
 from jaxnets.lowering import conv as lowering
+from jaxnets.lowering.precision import rounded_once
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -137,8 +138,12 @@ def conv_tbc(input: jax.Array, weight: jax.Array, bias: jax.Array, pad: int = 0)
         )
     if not length * input.size * weight.size:
         return jnp.broadcast_to(bias, (length, input.shape[1], c_out))
-    output = lowering.conv(input.transpose(1, 2, 0), weight.transpose(2, 1, 0), (1,), [(pad, pad)], (1,), 1)
-    return _add_bias(output, bias).transpose(2, 0, 1)
+
+    def convolve(x: jax.Array, weight: jax.Array) -> jax.Array:
+        return lowering.conv(x, weight, (1,), [(pad, pad)], (1,), 1)
+
+    output = _and_bias(convolve, input.transpose(1, 2, 0), weight.transpose(2, 1, 0), bias)
+    return output.transpose(2, 0, 1)
 
 
 def conv_transpose1d(
@@ -249,8 +254,12 @@ def _conv(
                 f"input has shape {input.shape}"
             )
     batch = input if input.ndim == n + 2 else input[None]
-    output = lowering.conv(batch, weight, stride, pairs, dilation, groups)
-    return _add_bias(output, bias).reshape(input.shape[: -n - 1] + output.shape[1:])
+
+    def convolve(x: jax.Array, weight: jax.Array) -> jax.Array:
+        return lowering.conv(x, weight, stride, pairs, dilation, groups)
+
+    output = _and_bias(convolve, batch, weight, bias)
+    return output.reshape(input.shape[: -n - 1] + output.shape[1:])
 
 
 def _conv_transpose(
@@ -287,8 +296,12 @@ def _conv_transpose(
                 f"expected an input larger than {size} or less padding than {padding[axis]}"
             )
     batch = input if input.ndim == n + 2 else input[None]
-    output = lowering.conv_transpose(batch, weight, stride, padding, output_padding, dilation, groups)
-    return _add_bias(output, bias).reshape(input.shape[: -n - 1] + output.shape[1:])
+
+    def convolve(x: jax.Array, weight: jax.Array) -> jax.Array:
+        return lowering.conv_transpose(x, weight, stride, padding, output_padding, dilation, groups)
+
+    output = _and_bias(convolve, batch, weight, bias)
+    return output.reshape(input.shape[: -n - 1] + output.shape[1:])
 
 
 def ntuple(name: str, value: Size, n: int, *, least: int) -> tuple[int, ...]:
@@ -353,9 +366,12 @@ def _check_bias(bias: jax.Array | None, channels: int) -> None:
         raise ValueError(f"bias: expected shape {(channels,)}, got {bias.shape}")
 
 
-def _add_bias(output: jax.Array, bias: jax.Array | None) -> jax.Array:
-    if bias is None:
-        return output
-    # In float32, so that the gradient of a half precision bias, a long sum, is one too.
-    per_channel = wide(bias).reshape(1, bias.size, *(1,) * (output.ndim - 2))
-    return (wide(output) + per_channel).astype(output.dtype)
+def _and_bias(
+    convolve: Callable[[jax.Array, jax.Array], jax.Array], x: jax.Array, weight: jax.Array, bias: jax.Array | None
+) -> jax.Array:
+    def compute(x: jax.Array, weight: jax.Array, bias: jax.Array) -> jax.Array:
+        # In float32, so that the gradient of a half precision bias, a long sum, is one too.
+        per_channel = wide(bias).reshape(1, bias.size, *(1,) * (x.ndim - 2))
+        return (wide(convolve(x, weight)) + per_channel).astype(x.dtype)
+
+    return convolve(x, weight) if bias is None else rounded_once(compute, x, weight, bias)

@@ -1,10 +1,13 @@
 """Affine maps of the last axis, with half precision gradients of the bias, long sums, added up in float32."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.lowering.precision import wide
+from jaxnets.lowering.bilinear import Function
+from jaxnets.lowering.precision import rounded_once, wide
 
 __all__ = ["add_bias", "affine", "affine_by_columns"]
 
@@ -16,12 +19,19 @@ def affine(input: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.A
     """
     # said in one: a transposed matrix times one row is many times slower on CPU
     sums = (((input.ndim - 1,), (weight.ndim - 1,)), ((), ()))
-    return add_bias(lax.dot_general(input, weight.astype(input.dtype), sums), bias)
+    return _affine(partial(lax.dot_general, dimension_numbers=sums), input, weight, bias)
 
 
 def affine_by_columns(input: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
     """`x A + b`, likewise: for a loop, in which XLA would turn the matrix around at each step."""
-    return add_bias(input @ weight.astype(input.dtype), bias)
+    return _affine(jnp.matmul, input, weight, bias)
+
+
+def _affine(product: Function, input: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
+    weight = weight.astype(input.dtype)
+    if bias is None:
+        return product(input, weight)
+    return rounded_once(lambda x, weight, bias: add_bias(product(x, weight), bias), input, weight, bias)
 
 
 def add_bias(output: jax.Array, bias: jax.Array | None) -> jax.Array:

@@ -1,9 +1,25 @@
 """The precision in which a formula is computed, where it is not that of its input."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 
 def wide(x: jax.Array) -> jax.Array:
     """Half precisions as float32, in which torch computes with them too; other dtypes as they are."""
     return x.astype(jnp.float32) if x.dtype in (jnp.float16, jnp.bfloat16) else x
+
+
+def rounded_once(compute: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array:
+    """`compute` of arrays of one dtype: on CPU, which has no half precisions of its own, rounded to one at the end.
+
+    Elsewhere each step is rounded: units that multiply half precisions are many times as fast.
+    """
+    dtype = arrays[0].dtype
+    if dtype not in (jnp.float16, jnp.bfloat16):
+        return compute(*arrays)
+    return lax.platform_dependent(
+        *arrays, cpu=lambda *arrays: compute(*map(wide, arrays)).astype(dtype), default=compute
+    )

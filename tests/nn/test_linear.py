@@ -158,3 +158,22 @@ a, b = jnp.ones((4, 3)), jnp.ones((2, 3, 5))
 def test_refusals_of_grouped_products(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_biased_product_is_rounded_once_in_half_precisions(dtype):
+    """As in torch: what is near the half of a last place aside, every number is the exact one's nearest."""
+    random = np.random.default_rng(0)
+    arrays = [random.standard_normal(shape).astype(dtype) for shape in ((64, 48), (32, 48), (32,))]
+    x, weight, bias = (array.astype(np.float64) for array in arrays)
+    plane, kernel = arrays[0].reshape(4, 3, 16, 16), arrays[1].reshape(32, 3, 4, 4)
+    patches = plane.reshape(4, 3, 4, 4, 4, 4).transpose(0, 2, 4, 1, 3, 5).reshape(64, 48).astype(np.float64)
+    found = {
+        "linear": (F.linear(*map(jnp.asarray, arrays)), x @ weight.T + bias),
+        "conv": (
+            F.conv2d(*map(jnp.asarray, (plane, kernel, arrays[2])), 4).transpose(0, 2, 3, 1).reshape(64, 32),
+            patches @ weight.T + bias,
+        ),
+    }
+    for name, (ours, exact) in found.items():
+        assert np.mean(np.asarray(ours) == exact.astype(dtype)) > 0.999, name
