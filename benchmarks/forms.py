@@ -16,7 +16,7 @@ from benchmarks.where import CALLS
 from jaxnets import functional as F
 from jaxnets.functional.rnn import MODES
 from jaxnets.lowering import choice, conv_forms, heads, pooling, recurrence
-from jaxnets.lowering.conv_forms import Problem
+from jaxnets.lowering.conv_problem import Problem
 from jaxnets.lowering.sliding import Windows
 
 # batch, channels in and out, groups, side, kernel, stride

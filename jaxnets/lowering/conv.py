@@ -16,8 +16,6 @@ from jax import lax
 
 from jaxnets.lowering.bilinear import bilinear
 from jaxnets.lowering.conv_forms import (
-    Problem,
-    conv_output_size,
     gradient_of_input,
     gradient_of_weight,
     output,
@@ -25,6 +23,7 @@ from jaxnets.lowering.conv_forms import (
     transposed_kernel,
 )
 from jaxnets.lowering.conv_planes import conv_by_planes, conv_transpose_by_planes
+from jaxnets.lowering.conv_problem import Problem, conv_output_size
 
 __all__ = ["conv", "conv_output_size", "conv_transpose"]
 

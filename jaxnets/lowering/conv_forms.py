@@ -1,114 +1,39 @@
 """The forms of a convolution and of its two gradients, and the tables that choose among them on CPU and on a GPU.
 
 XLA's CPU backend is fast where a convolution is dense, has two spatial axes at most and no stride in its gradient; it
-computes grouped ones in a plain loop. What is said otherwise here: products of matrices, sums of shifted inputs that
-XLA fuses to one loop, each group by itself, and dense ones so that XLA takes the faster of its two codes for them.
+computes grouped ones in a plain loop. What is said otherwise: products of matrices (`conv_products`), and here sums of
+shifted inputs that XLA fuses to one loop, each group by itself, and dense ones so that XLA takes the faster of its two
+codes for them.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from typing import Any, Self
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import PartitionSpec
 
 from jaxnets.lowering.alone import alone
 from jaxnets.lowering.choice import Form, choose
-from jaxnets.lowering.fold import fold, unfold
+from jaxnets.lowering.conv_problem import Ints, Pair, Problem
+from jaxnets.lowering.conv_products import (
+    columns,
+    columns_of_input,
+    columns_of_weight,
+    product,
+    product_of_input,
+    product_of_weight,
+    taps,
+    taps_of_weight,
+)
 from jaxnets.lowering.interleave import interleaved
 from jaxnets.lowering.precision import wide
 from jaxnets.lowering.sums import sums_of_last_axis
-from jaxnets.lowering.windows import padded, under
-
-Ints = Sequence[int]
-Pair = tuple[int, int]
-Array = jax.Array | jax.ShapeDtypeStruct
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A convolution of `(N, C_in, *size)` with `(C_out, C_in / groups, *kernel)`; padding may cut, being negative."""
-
-    batch: int
-    channels: Pair
-    groups: int
-    size: tuple[int, ...]
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[Pair, ...]
-    dilation: tuple[int, ...]
-    dtype: Any
-    on_gpu: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        x: Array,
-        weight: Array,
-        stride: Ints,
-        padding: Sequence[Pair],
-        dilation: Ints,
-        groups: int,
-        on_gpu: bool = False,
-    ) -> Self:
-        """The problem of these arrays, of which the shapes count and the dtype."""
-        pairs = tuple((low, high) for low, high in padding)
-        (batch, channels_in, *size), (channels_out, _, *kernel) = x.shape, weight.shape
-        settings = (tuple(size), tuple(kernel), tuple(stride), pairs, tuple(dilation), x.dtype, on_gpu)
-        return cls(batch, (channels_in, channels_out), groups, *settings)
-
-    @cached_property
-    def out(self) -> tuple[int, ...]:
-        """The spatial size of the output."""
-        settings = zip(self.size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
-        return tuple(conv_output_size(n, k, s, sum(p), d) for n, k, s, p, d in settings)
-
-    @property
-    def taps(self) -> int:
-        return math.prod(self.kernel)
-
-    @property
-    def places(self) -> int:
-        """How many outputs a channel has in each example."""
-        return math.prod(self.out)
-
-    @property
-    def fan_in(self) -> int:
-        """The channels of a group's input."""
-        return self.channels[0] // self.groups
-
-    @property
-    def fan_out(self) -> int:
-        """The channels of a group's output."""
-        return self.channels[1] // self.groups
-
-    @property
-    def is_pointwise(self) -> bool:
-        """Whether each output is of one place of the input."""
-        return self.taps == 1 and not any(map(any, self.padding))
-
-    @property
-    def is_strided(self) -> bool:
-        return any(s > 1 for s in self.stride)
-
-    @property
-    def is_in_patches(self) -> bool:
-        """Whether the windows lie side by side."""
-        return self.stride == self.kernel and set(self.dilation) == {1}
-
-    def group(self) -> Self:
-        """One group of it, by itself."""
-        return replace(self, channels=(self.fan_in, self.fan_out), groups=1)
-
-
-def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    """`floor((size + padding - (dilation * (kernel - 1) + 1)) / stride) + 1`, `padding` being both sides' sum."""
-    return math.floor((size + padding - (dilation * (kernel - 1) + 1)) / stride) + 1
+from jaxnets.lowering.windows import padded
 
 
 def output(problem: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
@@ -159,7 +84,7 @@ def direct_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     # the transpose would be cut in front: `_cut`
     size = tuple(n + sum(pair) for n, pair in zip(p.size, p.padding, strict=True))
     bare = replace(p, size=size, padding=((0, 0),) * len(size))
-    return _transpose(lambda x: plain(bare, _padded(p, x), weight), x, y)
+    return _transpose(lambda x: plain(bare, p.padded(x), weight), x, y)
 
 
 def direct_of_weight(p: Problem, x: jax.Array, y: jax.Array, holes: int = 1) -> jax.Array:
@@ -214,96 +139,16 @@ def _channels_first(weight: jax.Array) -> jax.Array:
     return jnp.moveaxis(weight, (-1, 0), (0, 1))
 
 
-# -- one product of matrices, for kernels of one tap ------------------------------------------------------------------
-
-
-def product(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    return _planes(p, _apply(p, _matrix(p, weight), _rows(p, _seen(p, wide(x))))).astype(x.dtype)
-
-
-def product_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
-    x = _planes(p, _apply_turned(p, _matrix(p, weight), _rows(p, wide(y)))).astype(y.dtype)
-    rest = [n - (o - 1) * s - 1 for n, o, s in zip(p.size, p.out, p.stride, strict=True)]
-    borders = [(0, r, s - 1) for r, s in zip(rest, p.stride, strict=True)]
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *borders])
-
-
-def product_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    weight = _outer(p, _rows(p, wide(y)), _rows(p, _seen(p, wide(x))))
-    return weight.reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
-
-
-def _matrix(p: Problem, weight: jax.Array) -> jax.Array:
-    """The weight as a matrix for each group, `(groups, outputs, inputs and taps)`."""
-    return wide(weight).reshape(p.groups, p.fan_out, p.fan_in * p.taps)
-
-
-def _apply(p: Problem, matrix: jax.Array, rows: jax.Array) -> jax.Array:
-    """A matrix for each group, `(groups, A, B)`, times rows, `(N, groups, B, places)`."""
-    if _is_wide(p) and not _has_explicit_axes(rows):  # where those of a mesh are, a copy for each would need them too
-        return jnp.matmul(jnp.broadcast_to(matrix, (len(rows), *matrix.shape)), rows)
-    # on the left, where XLA takes a matrix as it lies in memory
-    return jnp.moveaxis(lax.dot_general(matrix, rows, (((2,), (2,)), ((0,), (1,)))), 2, 0)
-
-
-def _apply_turned(p: Problem, matrix: jax.Array, rows: jax.Array) -> jax.Array:
-    """The transpose of a matrix for each group, `(groups, B, A)`, times rows, `(N, groups, B, places)`."""
-    if _is_wide(p):
-        return _apply(p, jnp.swapaxes(matrix, 1, 2), rows)
-    # on the right for the same reason
-    return jnp.moveaxis(lax.dot_general(rows, matrix, (((2,), (1,)), ((1,), (0,)))), (0, 3), (1, 2))
-
-
-def _outer(p: Problem, a: jax.Array, b: jax.Array) -> jax.Array:
-    """The products of all channels of a group's output with those of its input, summed over places and examples."""
-    if _is_wide(p) and b.shape[2] > a.shape[2]:
-        return jnp.swapaxes(_outer(p, b, a), 1, 2)  # XLA turns the second around: rather the smaller
-    if _is_wide(p):
-        # apart, as XLA would draw the sum into the products, which are slower then
-        return lax.optimization_barrier(jnp.matmul(a, jnp.swapaxes(b, -1, -2))).sum(0)
-    whole = PartitionSpec() if _has_explicit_axes(a) else None  # the sum over a batch that lies on a mesh
-    return lax.dot_general(a, b, (((0, 3), (0, 3)), ((1,), (1,))), out_sharding=whole)
-
-
-def _has_explicit_axes(x: jax.Array) -> bool:
-    """Whether it lies on a mesh of explicit axes."""
-    return not jax.typeof(x).sharding.mesh.empty
-
-
-def _seen(p: Problem, x: jax.Array) -> jax.Array:
-    """The places that a kernel of one tap sees."""
-    if not p.is_strided:
-        return x
-    return x[(slice(None), slice(None), *(slice(None, None, s) for s in p.stride))]
-
-
-def _rows(p: Problem, x: jax.Array) -> jax.Array:
-    """`(N, channels, *out)` as `(N, groups, channels of a group, places)`; in steps, as the batch may lie on a mesh."""
-    grouped = x.reshape(len(x), p.groups, x.shape[1] // p.groups, *p.out)
-    return grouped.reshape(*grouped.shape[:3], p.places)
-
-
-def _planes(p: Problem, rows: jax.Array) -> jax.Array:
-    """The way back."""
-    joined = rows.reshape(len(rows), rows.shape[1] * rows.shape[2], p.places)
-    return joined.reshape(*joined.shape[:2], *p.out)
-
-
-def _is_wide(p: Problem) -> bool:
-    """Whether a product for each example, next to each other in memory, is better than one over all, which are not."""
-    return p.places >= p.fan_in + p.fan_out
-
-
 # -- sums of shifted inputs, which XLA fuses to one loop, for few channels in a group ----------------------------------
 
 
 def sums(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    return alone(lambda: _sums(p, _padded(p, wide(x)), _kernels(p, weight)).astype(x.dtype))
+    return alone(lambda: _sums(p, p.padded(wide(x)), _kernels(p, weight)).astype(x.dtype))
 
 
 def sums_in_turn(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
     """The same where the kernel is large: one row of it after the other, so that the program stays small."""
-    planes, kernels = _padded(p, wide(x)), _kernels(p, weight)
+    planes, kernels = p.padded(wide(x)), _kernels(p, weight)
     extent = (p.out[0] - 1) * p.stride[0] + 1
 
     def add(total: jax.Array, tap: jax.Array) -> tuple[jax.Array, None]:
@@ -323,7 +168,7 @@ def _sums(p: Problem, padded: jax.Array, kernels: jax.Array) -> jax.Array:
     total: Any = 0
     ones = (1,) * len(p.out)
     for tap in itertools.product(*map(range, kernels.shape[4:])):
-        part = _under(p, padded, tap).reshape(len(padded), p.groups, 1, p.fan_in, *p.out)
+        part = p.under(padded, tap).reshape(len(padded), p.groups, 1, p.fan_in, *p.out)
         numbers = kernels[(..., *tap)].reshape(1, p.groups, p.fan_out, p.fan_in, *ones)
         for channel in range(p.fan_in):
             total = total + part[:, :, :, channel] * numbers[:, :, :, channel]
@@ -332,7 +177,7 @@ def _sums(p: Problem, padded: jax.Array, kernels: jax.Array) -> jax.Array:
 
 def sums_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     """Products of the output's gradient with what lies under each tap, several of them summed in one pass."""
-    padded, dtype, y = _padded(p, wide(x)), y.dtype, wide(y)
+    padded, dtype, y = p.padded(wide(x)), y.dtype, wide(y)
     if p.fan_in * p.taps <= MAX_TERMS:
         weight = _sums_of_weight(p, padded, y, p.kernel)
     else:  # one row of the kernel after the other, as in `sums_in_turn`
@@ -349,10 +194,10 @@ def _sums_of_weight(p: Problem, padded: jax.Array, y: jax.Array, kernel: Ints) -
     """`(groups, outputs, inputs, taps)` of a group, for the taps of a kernel or a part of it."""
     grouped = y.reshape(len(y), p.groups, p.fan_out, *p.out)
     found = []
-    for taps in _in_runs(list(itertools.product(*map(range, kernel))), max(MAX_SUMS // p.fan_in, 1)):
+    for run in _in_runs(list(itertools.product(*map(range, kernel))), max(MAX_SUMS // p.fan_in, 1)):
         terms = []
-        for tap in taps:
-            part = _under(p, padded, tap).reshape(len(y), p.groups, 1, p.fan_in, *p.out)
+        for tap in run:
+            part = p.under(padded, tap).reshape(len(y), p.groups, 1, p.fan_in, *p.out)
             terms += [grouped * part[:, :, :, channel] for channel in range(p.fan_in)]
         found += [total.sum((0, *range(3, total.ndim))) for total in sums_of_last_axis(terms)]
     return jnp.stack([jnp.stack(found[i : i + p.fan_in], -1) for i in range(0, len(found), p.fan_in)], -1)
@@ -360,80 +205,6 @@ def _sums_of_weight(p: Problem, padded: jax.Array, y: jax.Array, kernel: Ints) -
 
 def _in_runs(values: list[Any], length: int) -> list[list[Any]]:
     return [values[i : i + length] for i in range(0, len(values), length)]
-
-
-def _padded(p: Problem, x: jax.Array) -> jax.Array:
-    return padded(x, p.padding, jnp.zeros((), x.dtype))
-
-
-def _under(p: Problem, padded: jax.Array, tap: Ints) -> jax.Array:
-    return under(padded, tap, p.out, p.stride, p.dilation)
-
-
-# -- a product of matrices for each tap -------------------------------------------------------------------------------
-
-
-def taps(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    total: Any = 0
-    padded = _padded(p, wide(x))
-    kernels = wide(weight).reshape(p.groups, p.fan_out, p.fan_in, *p.kernel)
-    for tap in itertools.product(*map(range, p.kernel)):
-        part = _rows(p, _under(p, padded, tap))
-        total = total + _apply(p, kernels[(..., *tap)], part)
-    return _planes(p, total).astype(x.dtype)
-
-
-def taps_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    padded, rows = _padded(p, wide(x)), _rows(p, wide(y))
-    parts = [_outer(p, rows, _rows(p, _under(p, padded, tap))) for tap in itertools.product(*map(range, p.kernel))]
-    return jnp.stack(parts, -1).reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
-
-
-# -- one product of matrices with what lies under all taps (im2col), for few inputs or few places ----------------------
-
-
-def columns(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    return _planes(p, _apply(p, _matrix(p, weight), _columns(p, wide(x)))).astype(x.dtype)
-
-
-def columns_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
-    columns = lax.optimization_barrier(_apply_turned(p, _matrix(p, weight), _rows(p, wide(y))))
-    return _laid_back(p, columns).astype(y.dtype)
-
-
-def columns_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    weight = _outer(p, _rows(p, wide(y)), _columns(p, wide(x)))
-    return weight.reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
-
-
-def _columns(p: Problem, x: jax.Array) -> jax.Array:
-    """What lies under the taps, written once, as the product takes it."""
-    columns = _under_all(p, x)
-    if _is_wide(p):
-        return lax.optimization_barrier(columns)
-    return jnp.moveaxis(lax.optimization_barrier(jnp.moveaxis(columns, 0, 2)), 2, 0)
-
-
-def _under_all(p: Problem, x: jax.Array) -> jax.Array:
-    """`(N, groups, inputs and taps, places)`."""
-    taps = unfold(_padded(p, x), p.kernel, p.dilation, (0,) * len(p.out), p.stride)
-    return _rows(p, taps.reshape(len(x), p.channels[0] * p.taps, *p.out))
-
-
-def _laid_back(p: Problem, columns: jax.Array) -> jax.Array:
-    """The transpose of `_under_all`: sums of what lies under the taps where it lies."""
-    taps, zero = _planes(p, columns), jnp.zeros((), columns.dtype)
-    taps = taps.reshape(len(taps), p.channels[0], *p.kernel, *p.out)
-    if p.is_strided:
-        whole = tuple(n + sum(pair) for n, pair in zip(p.size, p.padding, strict=True))
-        planes = fold(taps, whole, p.dilation, (0,) * len(p.out), p.stride)
-        return padded(planes, [(-low, -high) for low, high in p.padding], zero)
-    total: Any = 0  # in one pass over the output, where `fold` has one for each axis
-    for tap in itertools.product(*map(range, p.kernel)):
-        settings = zip(tap, p.dilation, p.padding, p.size, p.out, strict=True)
-        pairs = [(t * d - low, n - o - t * d + low) for t, d, (low, _), n, o in settings]
-        total = total + padded(taps[(slice(None), slice(None), *tap)], pairs, zero)
-    return total
 
 
 # -- each group by itself ---------------------------------------------------------------------------------------------

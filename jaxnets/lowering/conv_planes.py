@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.lowering.conv_forms import Problem
+from jaxnets.lowering.conv_problem import Problem
 
 __all__ = ["conv_by_planes", "conv_transpose_by_planes"]
 

@@ -14,6 +14,7 @@ from jax import lax
 from jaxnets.lowering import conv_forms
 from jaxnets.lowering.choice import choose, only
 from jaxnets.lowering.conv import conv, conv_in_form, conv_transpose
+from jaxnets.lowering.conv_problem import Problem
 from tests.exhaustive import more
 
 TABLES = (conv_forms.OUTPUT, conv_forms.OF_INPUT, conv_forms.OF_WEIGHT)
@@ -40,7 +41,7 @@ def possible(seed: int) -> list[str | None]:
     """The forms that can compute a random problem, and the choice; with three axes they see another, of planes."""
     of_x, of_weight, _, settings = drawn(seed)
     arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (of_x, of_weight)]
-    problem = conv_forms.Problem.of(*arrays, *settings)
+    problem = Problem.of(*arrays, *settings)
     several = {form.name for table in TABLES for form in table if form.can(problem)}
     return [None, *sorted(FORMS if len(problem.kernel) == 3 else several)]
 
@@ -143,7 +144,7 @@ def test_tangents_and_second_derivatives(seed: int):
 def test_what_ynnpack_would_take_is_spread(dtype: str, channels: Any, padding: int, forms: tuple[str, ...]):
     c_in, c_out = channels
     x, weight = (jax.ShapeDtypeStruct(shape, dtype) for shape in ((8, c_in, 56, 56), (c_out, c_in, 3, 3)))
-    problem = conv_forms.Problem.of(x, weight, (1, 1), [(padding, padding)] * 2, (1, 1), 1)
+    problem = Problem.of(x, weight, (1, 1), [(padding, padding)] * 2, (1, 1), 1)
     assert tuple(choose(table, problem).name for table in TABLES) == forms
 
 
@@ -168,7 +169,7 @@ def test_no_convolution_is_cut_in_front(seed: int):
     """XLA's CPU backend reads past the end of what is cut in front and padded behind: garbage, at times."""
     of_x, of_weight, _, (stride, padding, dilation, groups) = drawn(seed)
     for settings in ((stride, padding), ([4] * len(stride), [(low + 1, high + 1) for low, high in padding])):
-        problem = conv_forms.Problem.of(jnp.ones(of_x), jnp.ones(of_weight), *settings, dilation, groups)
+        problem = Problem.of(jnp.ones(of_x), jnp.ones(of_weight), *settings, dilation, groups)
 
         def gradients(x: Any, weight: Any, problem: Any = problem) -> Any:
             return jax.vjp(lambda x, weight: conv_in_form(problem, x, weight), x, weight)[1](

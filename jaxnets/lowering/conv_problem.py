@@ -1,0 +1,107 @@
+"""What a convolution is: its shapes and settings, and what follows from them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+
+from jaxnets.lowering.windows import padded, under
+
+__all__ = ["Ints", "Pair", "Problem", "conv_output_size"]
+
+Ints = Sequence[int]
+Pair = tuple[int, int]
+Array = jax.Array | jax.ShapeDtypeStruct
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A convolution of `(N, C_in, *size)` with `(C_out, C_in / groups, *kernel)`; padding may cut, being negative."""
+
+    batch: int
+    channels: Pair
+    groups: int
+    size: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[Pair, ...]
+    dilation: tuple[int, ...]
+    dtype: Any
+    on_gpu: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        x: Array,
+        weight: Array,
+        stride: Ints,
+        padding: Sequence[Pair],
+        dilation: Ints,
+        groups: int,
+        on_gpu: bool = False,
+    ) -> Self:
+        """The problem of these arrays, of which the shapes count and the dtype."""
+        pairs = tuple((low, high) for low, high in padding)
+        (batch, channels_in, *size), (channels_out, _, *kernel) = x.shape, weight.shape
+        settings = (tuple(size), tuple(kernel), tuple(stride), pairs, tuple(dilation), x.dtype, on_gpu)
+        return cls(batch, (channels_in, channels_out), groups, *settings)
+
+    @cached_property
+    def out(self) -> tuple[int, ...]:
+        """The spatial size of the output."""
+        settings = zip(self.size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        return tuple(conv_output_size(n, k, s, sum(p), d) for n, k, s, p, d in settings)
+
+    @property
+    def taps(self) -> int:
+        return math.prod(self.kernel)
+
+    @property
+    def places(self) -> int:
+        """How many outputs a channel has in each example."""
+        return math.prod(self.out)
+
+    @property
+    def fan_in(self) -> int:
+        """The channels of a group's input."""
+        return self.channels[0] // self.groups
+
+    @property
+    def fan_out(self) -> int:
+        """The channels of a group's output."""
+        return self.channels[1] // self.groups
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether each output is of one place of the input."""
+        return self.taps == 1 and not any(map(any, self.padding))
+
+    @property
+    def is_strided(self) -> bool:
+        return any(s > 1 for s in self.stride)
+
+    @property
+    def is_in_patches(self) -> bool:
+        """Whether the windows lie side by side."""
+        return self.stride == self.kernel and set(self.dilation) == {1}
+
+    def padded(self, x: jax.Array) -> jax.Array:
+        """The input with its padding of zeros."""
+        return padded(x, self.padding, jnp.zeros((), x.dtype))
+
+    def under(self, padded: jax.Array, tap: Ints) -> jax.Array:
+        """What of the padded input lies under a tap, `(N, C_in, *out)`."""
+        return under(padded, tap, self.out, self.stride, self.dilation)
+
+    def group(self) -> Self:
+        """One group of it, by itself."""
+        return replace(self, channels=(self.fan_in, self.fan_out), groups=1)
+
+
+def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """`floor((size + padding - (dilation * (kernel - 1) + 1)) / stride) + 1`, `padding` being both sides' sum."""
+    return math.floor((size + padding - (dilation * (kernel - 1) + 1)) / stride) + 1
