@@ -328,8 +328,12 @@ def _pays_spread(p: Problem) -> bool:
 
 
 def _pays_spread_of_weight(p: Problem) -> bool:
-    is_long = p.batch > 1 and p.batch * p.places >= LONG_SUM
-    return _is_ynnpacks(p, (p.batch, p.channels[1])) and (is_long or (p.batch >= 8 and p.channels[1] >= 32))
+    is_long = p.batch * p.places >= LONG_SUM
+    if p.batch < 8:  # XLA's own code has the examples side by side, and fewer do not fill its vectors
+        pays = is_long and p.batch > 1 and p.is_strided
+    else:
+        pays = is_long or p.channels[1] >= 32
+    return pays and _is_ynnpacks(p, (p.batch, p.channels[1]))
 
 
 def _pays_taps_of_weight(p: Problem) -> bool:
