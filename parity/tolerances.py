@@ -92,18 +92,18 @@ LOOSER: tuple[Looser, ...] = (
         "transformer/Transformer(*", "bf16", "parameter gradient", bound=5e-2, measured=2.1e-2, reason=ENCODER_DECODER
     ),
     Looser(
-        "transformer/TransformerDecoderLayer(6, 2, 5, 0.0)[*",
+        "transformer/TransformerDecoderLayer(6, 2, 5, 0.0)*tgt_mask=normal(4,4), *, tgt_is_causal=True]",
         "bf16",
         "parameter gradient",
-        bound=2e-1,
+        bound=5e-2,
         measured=3.7e-2,
         reason="a rectifier has an input of 2.7e-4, and torch itself is 6.7e-3 from float64 there: either side of 0",
     ),
     Looser(
-        "container/Sequential(Conv1d(2, 4, 3), BatchNorm1d(4), *",
+        "container/Sequential(Conv1d(2, 4, 3), BatchNorm1d(4), AdaptiveAvgPool1d(2), *",
         "f16",
         "parameter gradient",
-        bound=2e-3,
+        bound=1e-3,
         measured=5.6e-4,
         reason="a bias before a batch normalisation: its gradient is zero, and the roundings of what is summed are not",
     ),

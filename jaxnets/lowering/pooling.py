@@ -92,8 +92,8 @@ def _greatest(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilation
 
 def _folded(forms: Sequence[Form], windows: Windows, x: jax.Array) -> jax.Array:
     """In the form that pays on CPU, elsewhere in XLA's own."""
-    on_cpu, by_window = choose(forms, windows), forms[-1]
-    return lax.platform_dependent(x, cpu=partial(on_cpu.compute, windows), default=partial(by_window.compute, windows))
+    on_cpu, xlas = (partial(form.compute, windows) for form in (choose(forms, windows), forms[-1]))
+    return lax.platform_dependent(x, cpu=on_cpu, default=xlas)
 
 
 SUMS = (

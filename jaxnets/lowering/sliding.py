@@ -62,14 +62,14 @@ def by_axis(operation: Fold, start: np.ndarray, windows: Windows, x: jax.Array) 
 
     def compute() -> jax.Array:
         y, first = padded(x, windows.padding, jnp.asarray(start)), x.ndim - len(windows.plane)
-        for i, count in enumerate(windows.counts):
-            axis, kernel, stride, dilation = first + i, windows.kernel[i], windows.stride[i], windows.dilation[i]
+        axes = zip(windows.kernel, windows.stride, windows.dilation, windows.counts, strict=True)
+        for axis, (kernel, stride, dilation, count) in enumerate(axes, first):
             if kernel > MAX_LENGTH:  # a single window
                 places = lax.slice_in_dim(y, 0, (kernel - 1) * dilation + 1, dilation, axis)
                 y = jnp.expand_dims(lax.reduce(places, start, operation, (axis,)), axis)
-                continue
-            starts, length = range(0, kernel * dilation, dilation), (count - 1) * stride + 1
-            y = reduce(operation, [lax.slice_in_dim(y, i, i + length, stride, axis) for i in starts])
+            else:
+                starts, length = range(0, kernel * dilation, dilation), (count - 1) * stride + 1
+                y = reduce(operation, [lax.slice_in_dim(y, tap, tap + length, stride, axis) for tap in starts])
         return y
 
     # what made `x` would be computed again for each place of a window
@@ -99,14 +99,15 @@ def _places(windows: Windows, y: jax.Array) -> jax.Array:
 
 
 def _places_along(y: jax.Array, axis: int, size: int, kernel: int, stride: int, low: int) -> jax.Array:
+    after = y.shape[axis + 1 :]
+
     def fitted(y: jax.Array, before: int, length: int) -> jax.Array:
         """From `before` places before the first, zeros where there is nothing."""
-        borders = [(0, 0, 0)] * y.ndim
-        borders[axis] = (before, length - before - y.shape[axis], 0)
-        return lax.pad(y, jnp.zeros((), y.dtype), borders)
+        borders = [(before, length - before - y.shape[axis]), *((0, 0),) * len(after)]
+        return padded(y, borders, jnp.zeros((), y.dtype))
 
     if y.shape[axis] == 1:
-        repeated = jnp.broadcast_to(y, (*y.shape[:axis], kernel, *y.shape[axis + 1 :]))
+        repeated = jnp.broadcast_to(y, (*y.shape[:axis], kernel, *after))
         return fitted(repeated, -low, size)
     count, phases = -(-size // stride), []
     for phase in range(stride):
@@ -115,5 +116,4 @@ def _places_along(y: jax.Array, axis: int, size: int, kernel: int, stride: int, 
         near = fitted(y, -lowest, count + max(highest - lowest, 0))
         parts = [lax.slice_in_dim(near, i, i + count, axis=axis) for i in range(highest - lowest + 1)]
         phases.append(reduce(lax.add, parts) if parts else jnp.zeros_like(near))
-    after = y.shape[axis + 1 :]
     return interleaved(phases, (stride, *(1,) * len(after)), (size, *after))

@@ -10,7 +10,7 @@ import torch
 from flax import nnx
 
 import jaxnets.functional as F
-from jaxnets import nn
+from jaxnets import load_state_dict, nn
 from tests.exhaustive import more
 
 ERRORS = [
@@ -177,3 +177,20 @@ def test_a_biased_product_is_rounded_once_in_half_precisions(dtype):
     }
     for name, (ours, exact) in found.items():
         assert np.mean(np.asarray(ours) == exact.astype(dtype)) > 0.999, name
+
+
+@pytest.mark.parametrize("name", ["LSTMCell", "GRUCell"])
+def test_cells_have_torch_s_numbers_in_bfloat16(name):
+    torch.manual_seed(0)
+    theirs = getattr(torch.nn, name)(16, 32).bfloat16()
+    ours = getattr(nn, name)(16, 32, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    load_state_dict(ours, {key: bfloat16(value) for key, value in theirs.state_dict().items()})
+    x = torch.randn(64, 16).bfloat16()
+    expected, found = theirs(x), ours(bfloat16(x))
+    pairs = zip(expected, found, strict=True) if name == "LSTMCell" else [(expected, found)]
+    for wanted, state in pairs:
+        assert np.mean(np.asarray(state == bfloat16(wanted))) > 0.99
+
+
+def bfloat16(tensor: torch.Tensor) -> jax.Array:
+    return jnp.asarray(tensor.detach().float().numpy()).astype(jnp.bfloat16)
