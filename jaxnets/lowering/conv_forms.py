@@ -32,7 +32,7 @@ from jaxnets.lowering.conv_products import (
 )
 from jaxnets.lowering.interleave import interleaved
 from jaxnets.lowering.precision import wide
-from jaxnets.lowering.sums import sums_of_last_axis
+from jaxnets.lowering.sums import sums_of_last_axes
 from jaxnets.lowering.windows import padded
 
 
@@ -199,7 +199,7 @@ def _sums_of_weight(p: Problem, padded: jax.Array, y: jax.Array, kernel: Ints) -
         for tap in run:
             part = p.under(padded, tap).reshape(len(y), p.groups, 1, p.fan_in, *p.out)
             terms += [grouped * part[:, :, :, channel] for channel in range(p.fan_in)]
-        found += [total.sum((0, *range(3, total.ndim))) for total in sums_of_last_axis(terms)]
+        found += [total.sum((0, *range(3, total.ndim))) for total in sums_of_last_axes(terms, 1)]
     return jnp.stack([jnp.stack(found[i : i + p.fan_in], -1) for i in range(0, len(found), p.fan_in)], -1)
 
 

@@ -28,14 +28,14 @@ def moments(x: jax.Array, axes: Sequence[int], axis_name: AxisName | None = None
     (or several) of `jax.shard_map` or `jax.vmap`, the mean and the variance are those over all of it.
     """
 
-    def mean(values: jax.Array) -> jax.Array:
-        local = values.mean(axes, keepdims=True)
+    def over_all(local: jax.Array) -> jax.Array:
         return local if axis_name is None else lax.pmean(local, axis_name)
 
-    shift = lax.stop_gradient(mean(_some(x, axes)))
+    shift = lax.stop_gradient(over_all(_some(x, axes).mean(axes, keepdims=True)))
     shifted = x - shift
-    rest = mean(shifted)
-    var = mean(jnp.square(shifted)) - jnp.square(rest)
+    count = math.prod(x.shape[axis] for axis in axes)
+    rest, of_squares = (over_all(total / count) for total in sums((shifted, jnp.square(shifted)), axes))
+    var = of_squares - jnp.square(rest)
     # Rounding may leave less than nothing. At 0 itself the derivatives are those of the formula.
     return shifted - rest, shift + rest, jnp.where(var < 0, jnp.zeros_like(var), var)
 
@@ -83,7 +83,7 @@ def _standardized_jvp(axes: Axes, eps: float, primals: Any, tangents: Any) -> tu
     def gradients(cotangents: Result) -> Result:
         g, of_mean, of_var = cotangents
         if single:  # sums over axes along which the parameters are one number serve both
-            totals = [y.sum(single, keepdims=True) for y in (g, g * h)]
+            totals = sums((g, g * h), single)
             of_bias, of_weight = (_summed_to(total, p.shape) for total, p in zip(totals, (bias, weight), strict=True))
             means = [(weight * total).sum(axes, keepdims=True) / count for total in totals]
         else:

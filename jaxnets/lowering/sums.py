@@ -12,83 +12,103 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import PartitionSpec
 
-__all__ = ["sums", "sums_of_last_axis"]
+__all__ = ["sums", "sums_of_last_axes"]
+
+Sizes = tuple[int, ...]
+"""Of the axes that are summed, or along which something is spread."""
 
 # So many numbers are added to each other one by one, and then what they gave, which keeps their digits.
 RUN = 1024
+# An addition waits for the one before it, so a loop of few sums takes the parts of an axis side by side.
+PARTS, CHAINS = (4, 2), 8
 
 
 def sums(arrays: Sequence[jax.Array], axes: Sequence[int]) -> list[jax.Array]:
     """The sum of each array over these axes, which are kept with size 1; all have one shape and one dtype."""
     shape = arrays[0].shape
     over = {axis % len(shape) for axis in axes}
-    behind = next(n for n in reversed(range(len(shape) + 1)) if n - 1 not in over)  # the axes from here on are summed
-    leading, size = shape[:behind], math.prod(shape[behind:])
-    if behind < len(shape):
-        arrays = sums_of_last_axis([_in_runs(x.reshape(*leading, size)) for x in arrays])
-    rest = [axis for axis in range(arrays[0].ndim) if axis in over or axis >= behind]
     kept = [1 if axis in over else n for axis, n in enumerate(shape)]
-    return [(x.sum(rest) if rest else x).reshape(kept) for x in arrays]
+    if len(shape) - 1 in over and shape[-1] > RUN:
+        arrays = [_in_runs(x) for x in arrays]
+    ndim = arrays[0].ndim
+    over |= set(range(len(shape), ndim))
+    together = ndim  # the first of the axes that are summed in one pass
+    while together - 1 in over and math.prod(arrays[0].shape[together - 1 :]) <= RUN:
+        together -= 1
+    rest = tuple(axis for axis in over if axis < together)
+    found = sums_of_last_axes(arrays, ndim - together) if together < ndim else arrays
+    return [(x.sum(rest) if rest else x).reshape(kept) for x in found]
 
 
 def _in_runs(x: jax.Array) -> jax.Array:
-    """The last axis as two, if it is long; zeros behind it where it has no divisor that is a good length."""
+    """The last axis as two; zeros behind it where it has no divisor that is a good length."""
     *leading, size = x.shape
-    if size <= RUN:
-        return x
     run = next((run for run in range(RUN, 15, -1) if size % run == 0), RUN)
     x = lax.pad(x, jnp.zeros((), x.dtype), [*((0, 0, 0),) * len(leading), (0, -size % run, 0)])
     return x.reshape(*leading, -1, run)
 
 
-def sums_of_last_axis(arrays: Sequence[jax.Array]) -> list[jax.Array]:
-    """The sum over the last axis of each array; all have one shape and one dtype."""
-    return list(_sums.bind(*arrays))
+def sums_of_last_axes(arrays: Sequence[jax.Array], count: int) -> list[jax.Array]:
+    """The sum over so many last axes of each array; all have one shape and one dtype."""
+    return list(_sums.bind(*arrays, sizes=arrays[0].shape[-count:]))
 
 
-def _sum(*arrays: jax.Array) -> Sequence[jax.Array]:
-    zero = np.zeros((), arrays[0].dtype)
+def _sum(*arrays: jax.Array, sizes: Sizes) -> Sequence[jax.Array]:
+    return [x.sum(tuple(range(-len(sizes), 0))) for x in arrays]
+
+
+def _sum_in_one_pass(*arrays: jax.Array, sizes: Sizes) -> Sequence[jax.Array]:
     if len(arrays) == 1:
-        return [arrays[0].sum(-1)]
+        return _sum(*arrays, sizes=sizes)
+    parts = next((n for n in PARTS if sizes[-1] % n == 0 and n * len(arrays) <= CHAINS), 1)
+    split = [part for x in arrays for part in jnp.split(x, parts, -1)]
 
     def add(a: Sequence[jax.Array], b: Sequence[jax.Array]) -> Sequence[jax.Array]:
         return tuple(x + y for x, y in zip(a, b, strict=True))
 
-    return lax.reduce(arrays, (zero,) * len(arrays), add, (arrays[0].ndim - 1,))
+    zeros = (np.zeros((), arrays[0].dtype),) * len(split)
+    ndim = arrays[0].ndim
+    totals = lax.reduce(tuple(split), zeros, add, tuple(range(ndim - len(sizes), ndim)))
+    return [sum(totals[i + 1 : i + parts], totals[i]) for i in range(0, len(totals), parts)]
 
 
-def _spread(*arrays: jax.Array, size: int) -> Sequence[jax.Array]:
-    return [lax.broadcast_in_dim(x, (*x.shape, size), tuple(range(x.ndim))) for x in arrays]
+def _spread(*arrays: jax.Array, sizes: Sizes) -> Sequence[jax.Array]:
+    return [lax.broadcast_in_dim(x, (*x.shape, *sizes), tuple(range(x.ndim))) for x in arrays]
 
 
 # Each is the transpose of the other. They are primitives because JAX differentiates no `lax.reduce` of several arrays.
-_sums, _spreads = Primitive("sums_of_last_axis"), Primitive("spread_along_new_axis")
+_sums, _spreads = Primitive("sums_of_last_axes"), Primitive("spread_along_new_axes")
 
 
 def _abstract(shape: Any, spec: Any) -> Any:
     """What is known of the results: the arrays' own facts, with another shape and another place on a mesh."""
 
-    def evaluate(*arrays: Any, size: int | None = None) -> Any:
+    def evaluate(*arrays: Any, sizes: Sizes) -> Any:
         return [
-            a.update(shape=shape(a.shape, size), sharding=a.sharding.update(spec=PartitionSpec(*spec(a.sharding.spec))))
+            a.update(
+                shape=shape(a.shape, sizes),
+                sharding=a.sharding.update(spec=PartitionSpec(*spec(a.sharding.spec, sizes))),
+            )
             for a in arrays
         ]
 
     return evaluate
 
 
-def _transpose_sums(cotangents: Sequence[Any], *arrays: Any) -> Sequence[Any]:
-    given = [ad.instantiate_zeros(c) for c in cotangents]
-    shape = arrays[0].aval.shape if ad.is_undefined_primal(arrays[0]) else arrays[0].shape
-    return _spreads.bind(*given, size=shape[-1])
+def _shorter(values: Any, sizes: Sizes) -> Any:
+    return values[: -len(sizes)]
 
 
-def _transpose_spreads(cotangents: Sequence[Any], *arrays: Any, size: int) -> Sequence[Any]:
-    return _sums.bind(*(ad.instantiate_zeros(c) for c in cotangents))
+def _transpose_sums(cotangents: Sequence[Any], *arrays: Any, sizes: Sizes) -> Sequence[Any]:
+    return _spreads.bind(*(ad.instantiate_zeros(c) for c in cotangents), sizes=sizes)
+
+
+def _transpose_spreads(cotangents: Sequence[Any], *arrays: Any, sizes: Sizes) -> Sequence[Any]:
+    return _sums.bind(*(ad.instantiate_zeros(c) for c in cotangents), sizes=sizes)
 
 
 def _batched(primitive: Primitive) -> Any:
-    """Batch axes stand first, and the last axis stays the last."""
+    """Batch axes stand first, and the last axes stay the last."""
 
     def rule(arrays: Sequence[jax.Array], axes: Sequence[Any], **params: Any) -> Any:
         size = next(a.shape[i] for a, i in zip(arrays, axes, strict=True) if i is not None)
@@ -99,12 +119,18 @@ def _batched(primitive: Primitive) -> Any:
 
 
 for _primitive, _value, _result, _transpose in (
-    (_sums, _sum, _abstract(lambda shape, size: shape[:-1], lambda spec: spec[:-1]), _transpose_sums),
-    (_spreads, _spread, _abstract(lambda shape, size: (*shape, size), lambda spec: (*spec, None)), _transpose_spreads),
+    (_sums, _sum, _abstract(_shorter, _shorter), _transpose_sums),
+    (
+        _spreads,
+        _spread,
+        _abstract(lambda shape, sizes: (*shape, *sizes), lambda spec, sizes: (*spec, *(None,) * len(sizes))),
+        _transpose_spreads,
+    ),
 ):
     _primitive.multiple_results = True
-    _primitive.def_impl(jax.jit(_value, static_argnames="size" if _value is _spread else ()))
+    _primitive.def_impl(jax.jit(_primitive.bind, static_argnames="sizes"))
     _primitive.def_abstract_eval(_result)
     ad.deflinear2(_primitive, _transpose)
     batching.primitive_batchers[_primitive] = _batched(_primitive)
     mlir.register_lowering(_primitive, mlir.lower_fun(_value, multiple_results=True))
+mlir.register_lowering(_sums, mlir.lower_fun(_sum_in_one_pass, multiple_results=True), platform="cpu")

@@ -1,5 +1,7 @@
 """The gradient of a normalisation, said by hand, is that of its formula: of every order, forwards and backwards."""
 
+import itertools
+from functools import partial
 from typing import Any
 
 import jax
@@ -22,6 +24,9 @@ PROBLEMS = {
     "instances": ((4, 6, 3), (2,), (1, 6, 1)),
     "long lines": ((2, 2, 2048), (2,), (1, 1, 2048)),
     "lines of a prime length": ((2, 2, 1031), (2,), (1, 1, 1031)),
+    "rows in halves": ((2, 3, 5, 6), (0, 2, 3), (1, 3, 1, 1)),
+    "rows in quarters": ((2, 3, 2, 8), (2, 3), (1, 3, 1, 1)),
+    "planes of many rows": ((2, 2, 33, 36), (0, 2, 3), (1, 2, 1, 1)),
     "one number": ((3, 1, 2), (1,), (1, 1, 2)),
 }
 
@@ -75,6 +80,19 @@ def test_long_lines_keep_their_digits(size: int):
     np.testing.assert_allclose(var.ravel(), x.var(1, dtype=np.float64), rtol=1e-5)
     for total, y in zip(sums([jnp.asarray(x), jnp.asarray(x**2)], (1,)), (x, x**2), strict=True):
         np.testing.assert_allclose(total.ravel(), y.sum(1, dtype=np.float64), rtol=5e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 5, 6), (2, 1, 7, 7), (2, 2, 40, 30), (2, 1, 1026), (2, 0, 4), (2, 0)])
+@pytest.mark.parametrize("jit", [True, False])
+def test_sums_over_any_axes(shape: tuple[int, ...], count: int, jit: bool):
+    random = np.random.default_rng(0)
+    arrays = [random.integers(-8, 8, shape).astype(np.float32) for _ in range(count)]  # whose sums are exact
+    for size in range(1, len(shape) + 1):
+        for axes in itertools.combinations(range(len(shape)), size):
+            function = partial(sums, [jnp.asarray(x) for x in arrays], axes)
+            for total, x in zip((jax.jit(function) if jit else function)(), arrays, strict=True):
+                np.testing.assert_array_equal(total, x.sum(axes, keepdims=True))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
