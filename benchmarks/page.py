@@ -36,6 +36,13 @@ in one run; rows of a table may be of different runs, of which the last is named
 """
 
 
+ON_CPU = """
+
+JAX asks the system for a program's memory anew at each call. On Linux (glibc 2.35 or later) it comes faster in huge
+pages: `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` in front of the command. It is not set in these tables; in front of
+`python -m benchmarks.models --only resnet50` it is for all sides, and shows what it is worth on a machine."""
+
+
 ON_GPU = """
 
 All multiply in TF32, and ten calls are made one after another before their results are waited for. Most rows are small
@@ -141,7 +148,7 @@ def main(device: On = Device.CPU) -> None:
     layers, models, scaling, steps, checkpoints = (read(DOCS / results / f"{name}.jsonl") for name in names)
     where = machine([*layers, *models, *scaling, *steps])
     command, title = ("make bench DEVICE=gpu", " on a GPU") if gpu else ("make bench", "")
-    text = TEXT.format(title=title, command=command, more=ON_GPU if gpu else "", machine=where)
+    text = TEXT.format(title=title, command=command, more=ON_GPU if gpu else ON_CPU, machine=where)
     for title, rows, name in (("Layers", layers, "layers"), ("Models", models, "models"), ("Scaling", scaling, "")):
         if not rows:
             continue
