@@ -28,12 +28,14 @@ def sums(arrays: Sequence[jax.Array], axes: Sequence[int]) -> list[jax.Array]:
     shape = arrays[0].shape
     over = {axis % len(shape) for axis in axes}
     kept = [1 if axis in over else n for axis, n in enumerate(shape)]
-    if len(shape) - 1 in over and shape[-1] > RUN:
+    # axes that lie on a mesh are JAX's to sum
+    here = {axis for axis in over if all(jax.typeof(x).sharding.spec[axis] is None for x in arrays)}
+    if len(shape) - 1 in here and shape[-1] > RUN:
         arrays = [_in_runs(x) for x in arrays]
+        over, here = over | {len(shape)}, here | {len(shape)}
     ndim = arrays[0].ndim
-    over |= set(range(len(shape), ndim))
     together = ndim  # the first of the axes that are summed in one pass
-    while together - 1 in over and math.prod(arrays[0].shape[together - 1 :]) <= RUN:
+    while together - 1 in here and math.prod(arrays[0].shape[together - 1 :]) <= RUN:
         together -= 1
     rest = tuple(axis for axis in over if axis < together)
     found = sums_of_last_axes(arrays, ndim - together) if together < ndim else arrays

@@ -127,3 +127,17 @@ def test_pick_out_of_range():
     np.testing.assert_array_equal(pick(x, index, 1), [np.nan, 1])
     slopes = jax.grad(lambda x: pick(x, index, 1).sum())(x)
     np.testing.assert_array_equal(slopes, [[0, 0, 0], [0, 1, 0]])
+
+
+@pytest.mark.parametrize("axis", [0, 2, 3])
+def test_a_mesh_with_explicit_axes(axis: int):
+    """What is summed over may lie on it: the batch, or the places."""
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((4, 3, 8, 8)), jnp.float32)
+    one = jnp.ones((1, 3, 1, 1))
+    gradient = jax.grad(lambda x: jnp.sin(standardized(x, one, one, (0, 2, 3), EPS)[0]).sum())
+    expected = gradient(x)
+    mesh = jax.make_mesh((1,), ("places",), axis_types=(jax.sharding.AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        spec = jax.sharding.PartitionSpec(*(None,) * axis, "places")
+        found = jax.jit(gradient)(jax.device_put(x, jax.NamedSharding(mesh, spec)))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
