@@ -441,6 +441,59 @@ def test_squeeze_drops_what_has_one_element_when_it_runs(squeeze, text):
     assert text in source
 
 
+def _takes_all(x):
+    q, k, v = x[0], x[1], x[2]
+    return q * k + v
+
+
+def _takes_all_of_another_axis(x):
+    a, b = x[:, 0], x[:, 1]
+    return a - 2 * b
+
+
+def _takes_all_of_the_last(x):
+    a, b = x[..., 0], x[..., 1]
+    return a - 2 * b
+
+
+def _takes_two_of_three(x):
+    q, k = x[0], x[1]
+    return q * k
+
+
+def _takes_all_in_another_order(x):
+    v, k, q = x[2], x[1], x[0]
+    return q * k + v
+
+
+def _takes_all_in_one_line(x):
+    return x[0] * x[1] + x[2]
+
+
+def _writes_into_a_part(x):
+    x = x + 1
+    q, k, v = x[0], x[1], x[2]
+    q += k
+    return x * 2, v
+
+
+@pytest.mark.parametrize(
+    ("forward", "shape", "text"),
+    [
+        (_takes_all, (3, 4, 2), "q, k, v = jnp.unstack("),
+        (_takes_all_of_another_axis, (4, 2, 3), "a, b = jnp.unstack(x, axis=1)"),
+        (_takes_all_of_the_last, (4, 3, 2), "a, b = jnp.unstack(x, axis=2)"),
+        (_takes_two_of_three, (3, 4, 2), "q = x[0]"),
+        (_takes_all_in_another_order, (3, 4, 2), "v = x[2]"),
+        (_takes_all_in_one_line, (3, 4, 2), "return x[0] * x[1] + x[2]"),
+        (_writes_into_a_part, (3, 4, 2), "q, k, _ = jnp.unstack(x)"),
+    ],
+)
+def test_all_parts_of_an_array_are_taken_at_once_where_they_get_names(forward, shape, text):
+    _, source = proven(net(lambda self, x: forward(x)), normal(*shape))
+    assert text in source
+
+
 # -- state -----------------------------------------------------------------------------------------------------------
 
 

@@ -29,6 +29,7 @@ from jaxnets.convert.tracing.lift import lift
 from jaxnets.convert.tracing.listeners import DispatchListener, FunctionListener
 from jaxnets.convert.tracing.objects import map_objects, object_tensors
 from jaxnets.convert.tracing.recorder import Recorder
+from jaxnets.convert.tracing.unstack import unstack
 from jaxnets.convert.tracing.user_code import CONVERTER, first_line, running
 
 __all__ = ["Trace", "capture"]
@@ -101,6 +102,7 @@ def capture(
     root = recorder.modules.root
     if not recorder.refusals:
         lift(root)
+        unstack(root)
     return Trace(root, recorder.refusals, recorder.reads.decides, recorder.length)
 
 
