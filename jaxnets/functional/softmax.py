@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -39,7 +40,7 @@ def softmax(input: jax.Array, dim: int | None = None, _stacklevel: int = 3, dtyp
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softmax.html
     """
-    return _along_axis("softmax", jax.nn.softmax, check.array("input", input), dim, _stacklevel, dtype)
+    return _along_axis("softmax", _softmax, check.array("input", input), dim, _stacklevel, dtype)
 
 
 def log_softmax(input: jax.Array, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> jax.Array:
@@ -102,7 +103,7 @@ def softmin(input: jax.Array, dim: int | None = None, _stacklevel: int = 3, dtyp
     input = check.array("input", input)
     if input.dtype == bool:
         raise TypeError("input: expected numbers, got bool; cast it first")
-    return _along_axis("softmin", jax.nn.softmax, -input, dim, _stacklevel, dtype)
+    return _along_axis("softmin", _softmax, -input, dim, _stacklevel, dtype)
 
 
 def gumbel_softmax(
@@ -156,13 +157,26 @@ def gumbel_softmax(
     noisy = x + jax.random.gumbel(key, x.shape, x.dtype)
     lines = noisy / check.scalar("tau", tau).astype(x.dtype)
     lines = lines.reshape(1) if x.ndim == 0 else lines
-    soft = jax.nn.softmax(lines, axis=dim)
+    soft = _softmax(lines, dim)
     if hard:
         greatest = jnp.argmax(soft, axis=dim, keepdims=True)
         places = lax.broadcasted_iota(greatest.dtype, soft.shape, dim % soft.ndim)
         chosen = (places == jnp.broadcast_to(greatest, soft.shape)).astype(soft.dtype)
         soft = chosen - lax.stop_gradient(soft) + soft
     return soft.reshape(logits.shape).astype(logits.dtype)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _softmax(x: jax.Array, axis: int) -> jax.Array:
+    return jax.nn.softmax(x, axis)
+
+
+@_softmax.defjvp
+def _softmax_jvp(axis: int, primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (x,), (dx,) = primals, tangents
+    # written once, where XLA's CPU backend would compute it again for the gradient, slower than it reads it
+    y = lax.optimization_barrier(_softmax(x, axis))
+    return y, y * (dx - (y * dx).sum(axis, keepdims=True))
 
 
 def _along_axis(
@@ -182,7 +196,7 @@ def _along_axis(
     dim = _axis("input", x, dim)
     # torch sees a number as one line of one element
     line = x.reshape(1) if x.ndim == 0 else x
-    return in_float32(lambda line: f(line, axis=dim), line).reshape(x.shape)
+    return in_float32(lambda line: f(line, dim), line).reshape(x.shape)
 
 
 def _axis(name: str, x: jax.Array, dim: int) -> int:
