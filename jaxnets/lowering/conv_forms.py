@@ -283,6 +283,8 @@ def transposed_kernel(weight: jax.Array, groups: int) -> jax.Array:
 MAX_TERMS, MAX_SUMS, MAX_TAPS, MAX_SPLIT = 128, 16, 64, 64
 # A sum of so few terms is better computed as a product of matrices.
 SHORT_SUM = 32
+# And one of up to so many, where the input has few channels.
+STEM = 160
 # The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow.
 LONG_SUM = 2048
 
@@ -361,14 +363,26 @@ def _is_short(p: Problem) -> bool:
     return p.groups == 1 and p.fan_in * p.taps <= min(SHORT_SUM, 5 * p.fan_out)
 
 
+def _is_stem(p: Problem, most: int = 2**25) -> bool:
+    """Whether a large kernel sees the colours of an image, too few channels for the vectors of other forms.
+
+    What lies under the taps has so many bytes at most: written afresh, more of them take longer than all else.
+    """
+    if p.groups > 1 or p.fan_in > 3 or not SHORT_SUM < p.fan_in * p.taps <= STEM:
+        return False
+    is_small = p.batch * p.places * p.fan_in * p.taps * p.dtype.itemsize <= most
+    return is_small and (16 < p.fan_out < 48 or (p.fan_out >= 48 and p.batch * p.places >= 12_000))
+
+
 def _pays_columns(p: Problem) -> bool:
-    return _has_few_inputs(p) or _has_few_places(p, 0.5) or (_is_short(p) and p.places <= 4096)
+    return _has_few_inputs(p) or _has_few_places(p, 0.5) or (_is_short(p) and p.places <= 4096) or _is_stem(p)
 
 
 def _pays_columns_of_input(p: Problem) -> bool:
     is_small = _has_few_inputs(p) and (p.is_in_patches or not _pays_phases(p))
-    is_large = p.is_in_patches and p.taps > 16
-    return _has_few_places(p) or is_small or (_is_short(p) and not p.is_strided) or (p.groups == 1 and is_large)
+    is_large = p.groups == 1 and p.is_in_patches and p.taps > 16
+    is_stem = p.is_strided and _is_stem(p, 2**24)
+    return _has_few_places(p) or is_small or is_large or is_stem or (_is_short(p) and not p.is_strided)
 
 
 def _pays_columns_of_weight(p: Problem) -> bool:

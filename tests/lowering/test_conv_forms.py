@@ -231,3 +231,21 @@ def test_half_precision_is_summed_in_float32(dtype: str):
     arguments = ((1, 1), ((3, 3), (3, 3)), (1, 1), 4)
     wide = conv(x.astype("float32"), weight.astype("float32"), *arguments)
     assert bool((conv(x, weight, *arguments) == wide.astype(dtype)).all())
+
+
+@pytest.mark.parametrize(
+    ("shape", "forms"),
+    [
+        ((8, 64, 112), ("columns", "columns")),
+        ((4, 64, 224), ("columns", "direct")),  # 28 MiB lie under the taps
+        ((8, 64, 224), ("direct", "direct")),
+        ((1, 64, 112), ("direct", "direct")),
+        ((1, 32, 112), ("columns", "columns")),
+        ((4, 16, 112), ("direct", "direct")),
+    ],
+)
+def test_what_a_large_kernel_sees_of_an_image_is_written_out(shape: tuple[int, ...], forms: tuple[str, ...]):
+    batch, channels, size = shape
+    x, weight = (jax.ShapeDtypeStruct(s, "float32") for s in ((batch, 3, size, size), (channels, 3, 7, 7)))
+    problem = Problem.of(x, weight, (2, 2), [(3, 3)] * 2, (1, 1), 1)
+    assert tuple(choose(table, problem).name for table in TABLES[:2]) == forms
