@@ -177,7 +177,7 @@ def gelu(input: jax.Array, approximate: str = "none") -> jax.Array:
     x = floating("input", input)
     if check.choice("approximate", approximate, ("none", "tanh")) == "tanh":
         return curve(x, _gelu_tanh, _gelu_tanh_tangent)
-    return curve(x, lambda x: x * _normal_cdf(x), lambda x, t: t * (_normal_cdf(x) + x * _normal_pdf(x)))
+    return curve(x, lambda x: x * _normal_cdf(x), _gelu_tangent)
 
 
 def glu(input: jax.Array, dim: int = -1) -> jax.Array:
@@ -441,6 +441,12 @@ def _gelu_tanh_tangent(x: jax.Array, t: jax.Array) -> jax.Array:
 
 def _gelu_inner(x: jax.Array) -> jax.Array:
     return math.sqrt(8 / math.pi) * (x + GELU_CUBIC * (x * x * x))
+
+
+def _gelu_tangent(x: jax.Array, t: jax.Array) -> jax.Array:
+    # erf is odd: the same number, which XLA computes again so, where it would keep what the value has in memory
+    cdf = 0.5 * (1 - lax.erf(x * -math.sqrt(0.5)))
+    return t * (cdf + x * _normal_pdf(x))
 
 
 def _normal_cdf(x: jax.Array) -> jax.Array:
