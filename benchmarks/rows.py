@@ -1,7 +1,7 @@
 """The layers that are measured, as data: one constructor for torch and for jaxnets, and the shapes that it is fed."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,15 @@ class Ints:
 class Row:
     """A layer. `make` takes `torch.nn` or what looks like it, `call` the layer and its inputs.
 
-    `shapes` are those of the inputs, batch or time first.
+    `shapes` are those of the inputs, batch or time first. With `times` the layer is fed its own output so many times,
+    in JAX in the body of a `lax.scan`.
     """
 
     name: str
     make: Callable[[Any], Any]
     shapes: tuple[tuple[int, ...] | Ints, ...]
     call: Callable[..., Any] = lambda layer, *inputs: layer(*inputs)
+    times: int = 1
 
 
 def inputs(row: Row) -> list[np.ndarray]:
@@ -63,6 +65,10 @@ def values(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 def _conv(name: str, channels: tuple[int, int], side: int, kernel: int = 3, batch: int = 8, **more: Any) -> Row:
     more = {"padding": kernel // 2, "bias": False, **more}
     return Row(name, lambda nn: nn.Conv2d(*channels, kernel, **more), ((batch, channels[0], side, side),))
+
+
+def _in_a_loop(row: Row) -> Row:
+    return replace(row, name=f"{row.name}, 8 times in a loop", times=8)
 
 
 def _up(name: str, channels: tuple[int, int], side: int, kernel: int, padding: int, **more: Any) -> Row:
@@ -145,6 +151,10 @@ ROWS = (
     ),
     _recurrent("GRU T128 B32 I128 H256", lambda nn: nn.GRU(128, 256), (128, 32, 128)),
     _recurrent("RNN T128 B32 I128 H256", lambda nn: nn.RNN(128, 256), (128, 32, 128)),
+    _in_a_loop(_conv("conv 3x3, 64 ch, 28x28", (64, 64), 28)),
+    _in_a_loop(_conv("depthwise 3x3, 96 ch, 28x28", (96, 96), 28, groups=96)),
+    _in_a_loop(_conv("conv 1x1, 256 ch, 28x28", (256, 256), 28, 1)),
+    _in_a_loop(_row("linear 512 to 512, 64 rows", lambda nn: nn.Linear(512, 512), (64, 512))),
 )  # fmt: skip
 
 SCALING = (

@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from benchmarks.rows import cotangent
 
-__all__ = ["NoSuchLayerError", "Pure", "axis_first", "axis_last", "compiled_work", "same"]
+__all__ = ["NoSuchLayerError", "Pure", "axis_first", "axis_last", "compiled_work", "repeated", "same"]
 
 
 class NoSuchLayerError(NotImplementedError):
@@ -43,6 +44,15 @@ class Pure:
     from_torch: Callable[[Any], Any] = same
     names: Callable[[Any], dict[str, Any]] = lambda parameters: {}
     """The parameters, or their gradients, by torch's names, where they have torch's layout."""
+
+
+def repeated(pure: Pure, times: int) -> Pure:
+    """The same, fed its own output so many times, in the body of a loop."""
+
+    def call(parameters: Any, x: Any) -> Any:
+        return lax.scan(lambda x, _: (pure.call(parameters, x), None), x, length=times)[0]
+
+    return replace(pure, call=call) if times > 1 else pure
 
 
 def compiled_work(pure: Pure, train: bool) -> tuple[Callable[[], Any], dict[str, np.ndarray], float]:

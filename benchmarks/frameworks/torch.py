@@ -26,13 +26,15 @@ def prepared(row: Row, train: bool, compiled: bool) -> tuple[Callable[[], Any], 
         leaves |= dict(layer.named_parameters())
 
     def forward(*inputs: torch.Tensor) -> torch.Tensor:
-        return row.call(layer, *inputs)
+        for _ in range(row.times):
+            inputs = (row.call(layer, *inputs),)
+        return inputs[0]
+
+    with torch.no_grad():
+        along = to_device(torch.from_numpy(cotangent(tuple(forward(*arguments).shape))))
 
     if compiled:
         forward = torch.compile(forward)
-
-    with torch.no_grad():
-        along = to_device(torch.from_numpy(cotangent(tuple(row.call(layer, *arguments).shape))))
 
     def work() -> list[torch.Tensor]:
         with torch.set_grad_enabled(train):

@@ -1,6 +1,7 @@
 """A bilinear function with its transposes said by hand, which autodiff would not find fast."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 
@@ -23,10 +24,15 @@ def bilinear(value: Function, of_left: Function, of_right: Function) -> Function
 
     @function.defjvp
     def _(primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        (a, b), (da, db) = primals, tangents
-        y = function(a, b)
-        (along_a,) = jax.linear_transpose(lambda y: of_left(y, b), y)(da)
-        (along_b,) = jax.linear_transpose(lambda y: of_right(a, y), y)(db)
-        return y, along_a + along_b
+        y = function(*primals)
+
+        # the transpose keeps the factors and nothing that is computed of them, which a loop would write out
+        @partial(jax.checkpoint, prevent_cse=False)
+        def tangent(a: jax.Array, b: jax.Array, da: jax.Array, db: jax.Array) -> jax.Array:
+            (along_a,) = jax.linear_transpose(lambda y: of_left(y, b), y)(da)
+            (along_b,) = jax.linear_transpose(lambda y: of_right(a, y), y)(db)
+            return along_a + along_b
+
+        return y, tangent(*primals, *tangents)
 
     return function

@@ -249,3 +249,21 @@ def test_what_a_large_kernel_sees_of_an_image_is_written_out(shape: tuple[int, .
     x, weight = (jax.ShapeDtypeStruct(s, "float32") for s in ((batch, 3, size, size), (channels, 3, 7, 7)))
     problem = Problem.of(x, weight, (2, 2), [(3, 3)] * 2, (1, 1), 1)
     assert tuple(choose(table, problem).name for table in TABLES[:2]) == forms
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_loop_keeps_the_inputs_and_nothing_computed_of_them(groups: int, kernel: int):
+    """What is kept for the gradient is written out in each turn, be it only a part of the input under a tap."""
+    x, weight = jnp.ones((2, 8, 6, 6)), jnp.ones((8, 8 // groups, kernel, kernel))
+
+    def loss(x: jax.Array, weight: jax.Array) -> jax.Array:
+        def turn(x: jax.Array, _: None) -> tuple[jax.Array, None]:
+            return conv(x, weight, (1, 1), [(kernel // 2,) * 2] * 2, (1, 1), groups), None
+
+        return jax.lax.scan(turn, x, length=4)[0].sum()
+
+    traced = jax.make_jaxpr(jax.grad(loss, (0, 1)))(x, weight)
+    loop = next(equation for equation in traced.eqns if equation.primitive.name == "scan")
+    kept = [v.aval.shape for v in loop.outvars if v.aval.shape[:1] == (4,)]
+    assert kept == [(4, *x.shape)]
