@@ -27,9 +27,10 @@ TEXT = """# Speed{title}
 Each framework runs in a process of its own, and they take turns; a time is the median of the turns, a ratio the median
 of the turns' ratios. What is timed has been compared with torch's numbers: outputs, and gradients where layouts agree.
 Everything in JAX is jitted; "train" is a forward pass and the gradients of parameters and inputs, of models a whole
-step with SGD and momentum. Flax has channels last, as its layers want them. Peaks are of whole processes; that of a
-converted model holds torch and the model that was converted, too. What is compared stands in one row and was measured
-in one run; rows of a table may be of different runs, of which the last is named here.{more}
+step with SGD and momentum; "in a loop" a layer is fed its own output, in JAX by `lax.scan`. Flax has channels last, as
+its layers want them. Peaks are of whole processes; that of a converted model holds torch and the model that was
+converted, too. What is compared stands in one row and was measured in one run; rows of a table may be of different
+runs, of which the last is named here.{more}
 
 {machine}
 

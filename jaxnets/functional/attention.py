@@ -14,7 +14,7 @@ from jaxnets import check
 from jaxnets.functional.dropout import dropout
 from jaxnets.functional.linear import linear
 from jaxnets.functional.precision import wide
-from jaxnets.functional.softmax import softmax
+from jaxnets.functional.softmax import softmax, softmax_along
 from jaxnets.lowering.heads import of_all_heads
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
@@ -368,7 +368,7 @@ def _softmax_or_zero(x: jax.Array) -> jax.Array:
 def _(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (x,), (dx,) = primals, tangents
     y = _softmax_or_zero(x)
-    return y, y * (dx - (y * dx).sum(axis=-1, keepdims=True))
+    return y, softmax_along(y, dx, -1)
 
 
 def _exponentials(x: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -176,7 +176,12 @@ def _softmax_jvp(axis: int, primals: tuple[jax.Array], tangents: tuple[jax.Array
     (x,), (dx,) = primals, tangents
     # written once, where XLA's CPU backend would compute it again for the gradient, slower than it reads it
     y = lax.optimization_barrier(_softmax(x, axis))
-    return y, y * (dx - (y * dx).sum(axis, keepdims=True))
+    return y, softmax_along(y, dx, axis)
+
+
+def softmax_along(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
+    """The derivative of a softmax that is `y`, along `dx`."""
+    return y * (dx - (y * dx).sum(axis, keepdims=True))
 
 
 def _along_axis(

@@ -22,19 +22,20 @@ def unstack(root: Call) -> None:
 def _joined(body: Sequence[Item]) -> Iterator[Item]:
     done = 0
     while done < len(body):
-        joined = _unbind(body[done:])
+        joined = _unbind(body, done)
         yield joined or body[done]
         done += len(joined.output) if joined else 1
 
 
-def _unbind(body: Sequence[Item]) -> Op | None:
-    """One operation for those at the beginning, where they take all parts of one array."""
-    first = _part(body[0])
+def _unbind(body: Sequence[Item], start: int) -> Op | None:
+    """One operation for those from `start` on, where they take all parts of one array."""
+    first = _part(body[start])
     if first is None:
         return None
     value, axis, _ = first
     size = plain(value.shape[axis])
-    run = [item for i, item in enumerate(body[:size]) if isinstance(item, Op) and _part(item) == (value, axis, i)]
+    items = enumerate(body[start : start + size])
+    run = [item for i, item in items if isinstance(item, Op) and _part(item) == (value, axis, i)]
     if len(run) != size or size < 2 or len({op.grad for op in run}) > 1:
         return None
     parts = tuple(op.output for op in run)
