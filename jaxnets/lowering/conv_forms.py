@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -24,6 +24,7 @@ from jaxnets.lowering.conv_products import (
     columns,
     columns_of_input,
     columns_of_weight,
+    has_explicit_axes,
     product,
     product_of_input,
     product_of_weight,
@@ -225,6 +226,18 @@ def split_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.concatenate([gradient_of_weight(p.group(), a, b) for a, b in pairs], 0)
 
 
+# -- the gradient of the weight, example by example --------------------------------------------------------------------
+
+
+def by_example(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    """The sum of the examples' gradients: each reads so little that it stays in the caches from tap to tap."""
+    if has_explicit_axes(x):  # an example of a batch that lies on a mesh is not there for all
+        return direct_of_weight(p, x, y)
+    x, y, dtype = wide(x), wide(y), y.dtype
+    examples = [direct_of_weight(p, x[i : i + 1], y[i : i + 1]) for i in range(p.batch)]
+    return reduce(jnp.add, examples).astype(dtype)
+
+
 # -- the gradient of the input as convolutions of the output's ---------------------------------------------------------
 
 
@@ -287,6 +300,8 @@ SHORT_SUM = 32
 STEM = 160
 # The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow.
 LONG_SUM = 2048
+# And so many numbers of an output's gradient, together, leave the caches between one tap and the next.
+LARGE = 2**21
 
 
 def _few_terms(p: Problem) -> bool:
@@ -336,6 +351,11 @@ def _pays_spread_of_weight(p: Problem) -> bool:
     else:
         pays = is_long or p.channels[1] >= 32
     return pays and _is_ynnpacks(p, (p.batch, p.channels[1]))
+
+
+def _pays_by_example(p: Problem) -> bool:
+    is_large = p.batch * p.places * p.channels[1] > LARGE
+    return is_large and p.batch < 8 and not p.is_strided and _is_ynnpacks(p, (p.batch, p.channels[1]))
 
 
 def _pays_taps_of_weight(p: Problem) -> bool:
@@ -443,6 +463,7 @@ OF_WEIGHT = (
         pays=_pays_taps_of_weight,
         pays_on_gpu=_is_plane_by_plane,
     ),
+    Form("by example", by_example, can=lambda p: p.groups == 1 and 1 < p.batch <= MAX_TERMS, pays=_pays_by_example),
     Form("spread", partial(direct_of_weight, holes=2), can=_can_spread, pays=_pays_spread_of_weight),
     Form("direct", direct_of_weight, pays_on_gpu=_always),
 )

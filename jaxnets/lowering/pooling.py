@@ -118,7 +118,7 @@ def _max_pool_jvp(
         return y, jnp.where(index < 0, jnp.zeros((), tangent.dtype), taken)
     taps = _Taps(x.shape[-len(kernel) :], kernel, stride, padding, dilation)
     tap = alone(lambda: taps.of_maximum(*lax.stop_gradient((x, y))))
-    return y, jax.linear_transpose(lambda y: taps.back(y, tap), y)(tangent)[0]
+    return y, jax.linear_transpose(lambda y: alone(lambda: taps.back(y, tap)), y)(tangent)[0]
 
 
 MAX_TAPS = 25
