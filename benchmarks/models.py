@@ -32,8 +32,8 @@ RATE, MOMENTUM = 1e-3, 0.9
 TOLERANCE = 1e-3
 """Of outputs, and of weights after a step, in float32: deep networks in training double rounding layer by layer."""
 
-# Without it XLA copies on a CPU each parameter that a step donates: the gradient of a layer's input reads it, and is not
-# known to come before its update.
+# Without it XLA copies on a CPU each parameter that a step donates: the gradient of a layer's input reads it, and XLA
+# does not see that this comes before the update.
 WRITTEN_OVER = {} if ON_GPU else {"xla_cpu_copy_insertion_use_region_analysis": True}
 
 Prepared = tuple[Callable[[], Any], dict[str, Any], dict[str, Any]]
