@@ -40,8 +40,9 @@ runs, of which the last is named here.{more}
 ON_CPU = """
 
 A model's training step donates its parameters. XLA's CPU backend copies them first, unless it is told to look closer,
-`jax.jit(step, donate_argnums=..., compiler_options={"xla_cpu_copy_insertion_use_region_analysis": True})`, as it is
-here: the larger the parameters beside the work, the more that is worth.
+`jax.jit(step, donate_argnums=..., compiler_options={"xla_cpu_copy_insertion_use_region_analysis": True})`, as the
+command now does; rows of earlier runs were measured without. The larger the parameters beside the work, the more that
+is worth.
 
 JAX asks the system for a program's memory anew at each call. On Linux (glibc 2.35 or later) it comes faster in huge
 pages: `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` in front of the command. It is not set in these tables; in front of

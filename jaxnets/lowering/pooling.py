@@ -118,7 +118,13 @@ def _max_pool_jvp(
         return y, jnp.where(index < 0, jnp.zeros((), tangent.dtype), taken)
     taps = _Taps(x.shape[-len(kernel) :], kernel, stride, padding, dilation)
     tap = alone(lambda: taps.of_maximum(*lax.stop_gradient((x, y))))
-    return y, jax.linear_transpose(lambda y: alone(lambda: taps.back(y, tap)), y)(tangent)[0]
+
+    def back(y: jax.Array) -> jax.Array:
+        # on CPU what made `y` would be computed again for each place of a window
+        on_cpu, elsewhere = lambda y: alone(lambda: taps.back(y, tap)), lambda y: taps.back(y, tap)
+        return lax.platform_dependent(y, cpu=on_cpu, default=elsewhere)
+
+    return y, jax.linear_transpose(back, y)(tangent)[0]
 
 
 MAX_TAPS = 25

@@ -86,6 +86,7 @@ def sum_by_axis(windows: Windows, x: jax.Array) -> jax.Array:
 def _sum_by_axis_jvp(windows: Windows, primals: Sequence, tangents: Sequence) -> tuple[jax.Array, jax.Array]:
     (x,), (tangent,) = primals, tangents
     y = sum_by_axis(windows, x)
+    # what made `y` would be computed again for each place of a window
     return y, jax.linear_transpose(lambda y: alone(lambda: _places(windows, y)), y)(tangent)[0]
 
 
