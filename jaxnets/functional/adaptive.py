@@ -43,7 +43,7 @@ def target_log_probabilities(
     shortlist = cutoffs[0]
     zero = jnp.zeros((), input.dtype)
     place = jnp.where((target >= 0) & (target < shortlist), target, head.shape[0])  # out of range gives NaN
-    within = jnp.zeros(target.shape, input.dtype)
+    within = jnp.zeros_like(input[:, 0])
     for i, (matrices, low, high) in enumerate(zip(tail, cutoffs[:-1], cutoffs[1:], strict=True)):
         member = (target >= low) & (target < high)
         rows = jnp.where(member[:, None], input, zero)

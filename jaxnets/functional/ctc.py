@@ -12,6 +12,7 @@ from jax import lax
 from jaxnets import check
 from jaxnets.functional.precision import wide
 from jaxnets.functional.reduction import arrays, floating, legacy_reduction, reduced
+from jaxnets.lowering.mesh import automatic, layout
 
 __all__ = ["ctc_loss"]
 
@@ -76,7 +77,8 @@ def ctc_loss(
     counted = _lengths("input_lengths", input_lengths, samples, steps)
     letters = _lengths("target_lengths", target_lengths, samples, None)
     text = _checked(_padded(targets, letters, samples), letters, labels)
-    loss = _loss(blank, zero_infinity, x, text, jnp.asarray(counted), jnp.asarray(letters))
+    lengths = jnp.asarray(counted), jnp.asarray(letters)
+    loss = automatic(partial(_loss, blank, zero_infinity), layout(x)[1:2], x, text, *lengths)
     if reduction == "mean":
         loss = loss / jnp.maximum(jnp.asarray(letters), 1).astype(loss.dtype)
     if log_probs.ndim == 2 and reduction == "none":

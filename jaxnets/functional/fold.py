@@ -51,6 +51,7 @@ def unfold(input: jax.Array, kernel_size: Size, dilation: Size = 1, padding: Siz
     _blocks(input.shape[-2:], kernel, *others)
     y = lowering.unfold(input, kernel, *others)
     *leading, channels, kh, kw, rows, columns = y.shape
+    y = y.reshape(*leading, channels * kh * kw, rows, columns)  # in steps, as the batch may lie on a mesh
     return y.reshape(*leading, channels * kh * kw, rows * columns)
 
 
@@ -99,7 +100,8 @@ def fold(
             f"input: expected {math.prod(blocks)} columns, the {blocks} blocks of output_size={plane}, got {columns}"
         )
     x = input.astype(jnp.float32) if input.dtype == bool else wide(input)
-    y = lowering.fold(x.reshape(*leading, rows // math.prod(kernel), *kernel, *blocks), plane, *others)
+    x = x.reshape(*leading, rows // math.prod(kernel), *kernel, columns)  # in steps, as above
+    y = lowering.fold(x.reshape(*x.shape[:-1], *blocks), plane, *others)
     return y != 0 if input.dtype == bool else y.astype(input.dtype)
 
 

@@ -12,6 +12,7 @@ from jaxnets.functional.activation import logsigmoid
 from jaxnets.functional.precision import wide
 from jaxnets.functional.reduction import floating, legacy_reduction, reduced
 from jaxnets.functional.softmax import log_softmax, log_softmax_at
+from jaxnets.lowering.mesh import rows_at
 from jaxnets.lowering.pick import pick
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss"]
@@ -285,7 +286,7 @@ def nll_terms(
     if weight is None:
         weights = jnp.ones_like(picked)
     else:
-        weights = weight.astype(picked.dtype).at[index].get(mode="fill")
+        weights = rows_at(weight.astype(picked.dtype), index, "fill")
     weights = jnp.where(kept, weights, zero)
     return -weights * jnp.where(kept, picked, zero), weights, kept
 

@@ -20,6 +20,7 @@ from jaxnets.functional.reduction import (
     not_bool,
     reduced,
 )
+from jaxnets.lowering.mesh import automatic, layout, rows_at
 
 __all__ = ["multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "soft_margin_loss"]
 
@@ -184,7 +185,7 @@ def multi_margin_loss(
     excess = jnp.where(counts, excess, jnp.zeros((), x.dtype))
     loss = (jnp.square(excess) if p == 2 else excess).sum(1)
     if weight is not None:
-        loss = loss * wide(weight).at[classes].get(mode="clip")
+        loss = loss * rows_at(wide(weight), classes, "clip")
     loss = _nan_where((classes < 0) | (classes >= size), loss / size).reshape(target.shape)
     return reduced(loss, None, reduction, dtype)
 
@@ -233,7 +234,7 @@ def multilabel_margin_loss(
         raise ValueError(f"target: expected the shape of input, {input.shape}, got {target.shape}")
     size = rows.shape[1]
     classes = _labels(target, -1, size).reshape(rows.shape)
-    loss = _pairs(wide(rows), classes) / size
+    loss = automatic(_pairs, layout(rows)[:1], wide(rows), classes) / size
     loss = _nan_where(((classes < -1) | (classes >= size)).any(1), loss).reshape(input.shape[:-1])
     return reduced(loss, None, reduction, dtype)
 

@@ -41,6 +41,7 @@ def pixel_shuffle(input: jax.Array, upscale_factor: int) -> jax.Array:
     n, c = len(leading), channels // r**2
     x = input.reshape(*leading, c, r, r, height, width)
     x = x.transpose(*range(n), n, n + 3, n + 1, n + 4, n + 2)
+    x = x.reshape(*leading, c, height * r, width, r)  # in steps, as the first axes may lie on a mesh
     return x.reshape(*leading, c, height * r, width * r)
 
 
@@ -75,7 +76,8 @@ def pixel_unshuffle(input: jax.Array, downscale_factor: int) -> jax.Array:
             f"input: expected height and width in multiples of downscale_factor={r}, got shape {input.shape}"
         )
     n, h, w = len(leading), height // r, width // r
-    x = input.reshape(*leading, channels, h, r, w, r)
+    x = input.reshape(*leading, channels, h, r, width)  # in steps, as above
+    x = x.reshape(*leading, channels, h, r, w, r)
     x = x.transpose(*range(n), n, n + 2, n + 4, n + 1, n + 3)
     return x.reshape(*leading, channels * r**2, h, w)
 

@@ -14,6 +14,7 @@ from jax import lax
 from jaxnets import check
 from jaxnets.functional.elementwise import curve, floating, real
 from jaxnets.functional.precision import wide
+from jaxnets.lowering.mesh import has_explicit_axes
 
 __all__ = [
     "hardshrink",
@@ -147,7 +148,8 @@ def prelu(input: jax.Array, weight: jax.Array) -> jax.Array:
             f"weight: expected 1 number, or one for each channel on axis 1 of input {input.shape}, got {weight.size}"
         )
     slopes = weight.reshape((1, weight.size) + (1,) * (input.ndim - 2)) if input.ndim > 1 else weight.reshape(())
-    return _prelu(wide(input), jnp.broadcast_to(wide(slopes), input.shape)).astype(input.dtype)
+    lies = jax.typeof(input).sharding if has_explicit_axes(input) else None
+    return _prelu(wide(input), jnp.broadcast_to(wide(slopes), input.shape, out_sharding=lies)).astype(input.dtype)
 
 
 def rrelu(

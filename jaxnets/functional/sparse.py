@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ from jax import lax
 from jaxnets import check
 from jaxnets.functional.precision import wide
 from jaxnets.lowering.derivative import with_derivative_of
+from jaxnets.lowering.mesh import automatic, layout, rows_at
 
 __all__ = ["embedding", "embedding_bag", "one_hot", "renormalised"]
 
@@ -57,7 +59,7 @@ def embedding(
     if max_norm is not None:
         weight = renormalised(input, weight, max_norm, norm_type)
     input, weight = _validated(input, weight)
-    rows = weight.at[input].get(mode="fill")
+    rows = rows_at(weight, input, "fill")
     source = rows
     if padding_idx is not None:
         padded = input == row_number(padding_idx, weight.shape[0])
@@ -155,8 +157,8 @@ def embedding_bag(
     if not input.size:
         return jnp.zeros((bags.number, width), weight.dtype)
     if mode == "max":
-        return _greatest(bags, input, weight, kept)
-    rows = weight.at[input].get(mode="fill")
+        return automatic(partial(_greatest, bags), layout(input), input, weight, kept)
+    rows = rows_at(weight, input, "fill")
     if scale_grad_by_freq:
         rows = with_derivative_of(_per_frequency(rows, input, size), rows)
     rows = wide(rows)
@@ -225,7 +227,7 @@ def _bags(input: jax.Array, offsets: jax.Array | None, include_last_offset: bool
 
 def _greatest(bags: _Bags, input: jax.Array, weight: jax.Array, kept: jax.Array) -> jax.Array:
     """The maximum of each bag: which index wins is found first, so that only the winner is looked up for gradients."""
-    rows = lax.stop_gradient(weight).at[input].get(mode="fill")
+    rows = rows_at(lax.stop_gradient(weight), input, "fill")
     place = jnp.broadcast_to(jnp.arange(input.size)[:, None], rows.shape)
     none, kept = jnp.full((), input.size, place.dtype), jnp.broadcast_to(kept[:, None], rows.shape)
     first = bags.min(jnp.where(kept, place, none))
@@ -243,8 +245,11 @@ def _greatest(bags: _Bags, input: jax.Array, weight: jax.Array, kept: jax.Array)
 
 def _per_frequency(rows: jax.Array, input: jax.Array, size: int) -> jax.Array:
     """Each row divided by the number of times that its index stands in `input`."""
-    counts = jnp.zeros(size, jnp.int32).at[input].add(1, mode="drop")
-    return rows / jnp.broadcast_to(counts[input][..., None].astype(rows.dtype), rows.shape)
+
+    def frequency(input: jax.Array) -> jax.Array:
+        return jnp.zeros(size, jnp.int32).at[input].add(1, mode="drop")[input]
+
+    return rows / automatic(frequency, layout(input), input)[..., None].astype(rows.dtype)
 
 
 def one_hot(input: jax.Array, num_classes: int = -1) -> jax.Array:
@@ -317,12 +322,14 @@ def renormalised(input: jax.Array, weight: jax.Array, max_norm: float, norm_type
     """
     input, weight = _validated(input, weight)
     max_norm, norm_type = check.number("max_norm", max_norm), check.number("norm_type", norm_type)
-    table = lax.stop_gradient(weight)
-    rows = table.at[input].get(mode="fill")
-    norm = jnp.linalg.norm(wide(rows), ord=norm_type, axis=-1, keepdims=True)
-    scale = jnp.where(norm > max_norm, max_norm / (norm + 1e-7), jnp.ones_like(norm)).astype(rows.dtype)
-    table = table.at[input].set(rows * jnp.broadcast_to(scale, rows.shape), mode="drop")
-    return with_derivative_of(weight, table)
+
+    def table(input: jax.Array, weight: jax.Array) -> jax.Array:
+        rows = weight.at[input].get(mode="fill")
+        norm = jnp.linalg.norm(wide(rows), ord=norm_type, axis=-1, keepdims=True)
+        scale = jnp.where(norm > max_norm, max_norm / (norm + 1e-7), jnp.ones_like(norm)).astype(rows.dtype)
+        return weight.at[input].set(rows * jnp.broadcast_to(scale, rows.shape), mode="drop")
+
+    return with_derivative_of(weight, automatic(table, layout(weight), input, lax.stop_gradient(weight)))
 
 
 def _validated(input: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:

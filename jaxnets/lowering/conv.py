@@ -24,6 +24,7 @@ from jaxnets.lowering.conv_forms import (
 )
 from jaxnets.lowering.conv_planes import conv_by_planes, conv_transpose_by_planes
 from jaxnets.lowering.conv_problem import Problem, conv_output_size
+from jaxnets.lowering.mesh import automatic, has_explicit_axes, layout
 
 __all__ = ["conv", "conv_output_size", "conv_transpose"]
 
@@ -34,6 +35,10 @@ def conv(
     x: jax.Array, weight: jax.Array, stride: Ints, padding: Sequence[tuple[int, int]], dilation: Ints, groups: int
 ) -> jax.Array:
     """Cross-correlation with `weight` of `(C_out, C_in / groups, *kernel)`."""
+    if has_explicit_axes(x):
+        settings = stride, padding, dilation, groups
+        result = layout(x)[0], layout(weight)[0]
+        return automatic(lambda x, weight: conv(x, weight, *settings), result, x, weight)
     problem = Problem.of(x, weight, stride, padding, dilation, groups)
 
     def on_cpu(x: jax.Array, weight: jax.Array) -> jax.Array:
@@ -71,6 +76,10 @@ def conv_transpose(
     or padding at the borders are one `lax.pad`: `(stride - 1)` zeros between, `dilation * (kernel - 1) - padding`
     around, and `output_padding` more behind.
     """
+    if has_explicit_axes(x):
+        settings = stride, padding, output_padding, dilation, groups
+        result = layout(x)[0], layout(weight)[1] if groups == 1 else None
+        return automatic(lambda x, weight: conv_transpose(x, weight, *settings), result, x, weight)
     kernel = weight.shape[2:]
     edges = [d * (k - 1) - p for d, k, p in zip(dilation, kernel, padding, strict=True)]
     borders = [(e, e + o, s - 1) for e, o, s in zip(edges, output_padding, stride, strict=True)]

@@ -24,13 +24,13 @@ from jaxnets.lowering.conv_products import (
     columns,
     columns_of_input,
     columns_of_weight,
-    has_explicit_axes,
     product,
     product_of_input,
     product_of_weight,
     taps,
     taps_of_weight,
 )
+from jaxnets.lowering.conv_winograd import winograd, winograd_of_weight
 from jaxnets.lowering.interleave import interleaved
 from jaxnets.lowering.precision import wide
 from jaxnets.lowering.sums import sums_of_last_axes
@@ -231,8 +231,6 @@ def split_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
 
 def by_example(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     """The sum of the examples' gradients: each reads so little that it stays in the caches from tap to tap."""
-    if has_explicit_axes(x):  # an example of a batch that lies on a mesh is not there for all
-        return direct_of_weight(p, x, y)
     x, y, dtype = wide(x), wide(y), y.dtype
     examples = [direct_of_weight(p, x[i : i + 1], y[i : i + 1]) for i in range(p.batch)]
     return reduce(jnp.add, examples).astype(dtype)
@@ -415,6 +413,22 @@ def _pays_phases(p: Problem) -> bool:
     return p.is_strided and (p.groups > 1 or p.channels[0] >= 8 or is_within)
 
 
+def _can_winograd(p: Problem) -> bool:
+    return p.groups == 1 and p.kernel == (3, 3) and set(p.stride) == set(p.dilation) == {1}
+
+
+def _pays_winograd(p: Problem, places: float = 0) -> bool:
+    """Whether the products that it saves take longer than its transformations, and may be saved.
+
+    `places` are the least, in terms of the channels; fewer are transformed in less time than the weight.
+    """
+    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    if precision not in (None, "default") or p.dtype.itemsize > 4:
+        return False
+    products = p.batch * p.places * p.taps * p.channels[0] * p.channels[1]
+    return min(p.channels) >= 192 and products >= 1e9 and p.batch * p.places >= places * max(p.channels)
+
+
 def _always(p: Problem) -> bool:
     return True
 
@@ -426,6 +440,7 @@ OUTPUT = (
     Form("split", split, can=lambda p: 1 < p.groups <= MAX_SPLIT),
     Form("taps", taps, can=lambda p: p.taps <= MAX_TAPS, pays=lambda p: p.groups > 1, pays_on_gpu=_is_small_plane),
     Form("columns", columns, can=_can_columns, pays=_pays_columns),
+    Form("winograd", winograd, can=_can_winograd, pays=_pays_winograd),
     Form("spread", partial(direct, holes=2), can=_can_spread, pays=_pays_spread),
     Form("direct", direct, pays_on_gpu=_always),
 )
@@ -456,6 +471,7 @@ OF_WEIGHT = (
     ),
     Form("split", split_of_weight, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.fan_in > 4),
     Form("columns", columns_of_weight, can=_can_columns, pays=_pays_columns_of_weight),
+    Form("winograd", winograd_of_weight, can=_can_winograd, pays=partial(_pays_winograd, places=1)),
     Form(
         "taps",
         taps_of_weight,

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import PartitionSpec
 
 from jaxnets.lowering.conv_problem import Problem
 from jaxnets.lowering.fold import fold, unfold
@@ -21,7 +20,6 @@ __all__ = [
     "columns",
     "columns_of_input",
     "columns_of_weight",
-    "has_explicit_axes",
     "product",
     "product_of_input",
     "product_of_weight",
@@ -56,7 +54,7 @@ def _matrix(p: Problem, weight: jax.Array) -> jax.Array:
 
 def _apply(p: Problem, matrix: jax.Array, rows: jax.Array) -> jax.Array:
     """A matrix for each group, `(groups, A, B)`, times rows, `(N, groups, B, places)`."""
-    if _is_wide(p) and not has_explicit_axes(rows):  # where those of a mesh are, a copy for each would need them too
+    if _is_wide(p):
         return jnp.matmul(jnp.broadcast_to(matrix, (len(rows), *matrix.shape)), rows)
     # on the left, where XLA takes a matrix as it lies in memory
     return jnp.moveaxis(lax.dot_general(matrix, rows, (((2,), (2,)), ((0,), (1,)))), 2, 0)
@@ -77,13 +75,7 @@ def _outer(p: Problem, a: jax.Array, b: jax.Array) -> jax.Array:
     if _is_wide(p):
         # apart, as XLA would draw the sum into the products, which are slower then
         return lax.optimization_barrier(jnp.matmul(a, jnp.swapaxes(b, -1, -2))).sum(0)
-    whole = PartitionSpec() if has_explicit_axes(a) else None  # the sum over a batch that lies on a mesh
-    return lax.dot_general(a, b, (((0, 3), (0, 3)), ((1,), (1,))), out_sharding=whole)
-
-
-def has_explicit_axes(x: jax.Array) -> bool:
-    """Whether it lies on a mesh of explicit axes."""
-    return not jax.typeof(x).sharding.mesh.empty
+    return lax.dot_general(a, b, (((0, 3), (0, 3)), ((1,), (1,))))
 
 
 def _seen(p: Problem, x: jax.Array) -> jax.Array:

@@ -18,6 +18,7 @@ from jaxnets.lowering.alone import alone
 from jaxnets.lowering.choice import Form, choose
 from jaxnets.lowering.derivative import with_derivative_of
 from jaxnets.lowering.interleave import interleaved
+from jaxnets.lowering.mesh import automatic, has_explicit_axes, layout
 from jaxnets.lowering.sliding import Windows, by_axis, by_window, sum_by_axis
 from jaxnets.lowering.windows import padded, under
 
@@ -284,6 +285,8 @@ def unpool(x: jax.Array, index: jax.Array, plane: Ints) -> jax.Array:
 
     The derivative is the plane's at the index, also where another number has the same one and has won.
     """
+    if has_explicit_axes(x):
+        return automatic(lambda *arrays: unpool(*arrays, plane), layout(x)[: -len(plane)], x, index)
     size = math.prod(plane)
     leading = x.shape[: -len(plane)]
     rows = math.prod(leading)

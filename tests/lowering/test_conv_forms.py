@@ -46,9 +46,13 @@ def possible(seed: int) -> list[str | None]:
     return [None, *sorted(FORMS if len(problem.kernel) == 3 else several)]
 
 
-SEEDS = (0, 3, 4, 18, 47, 97, 128)  # the last two have kernels of one tap
+SEEDS = (0, 3, 4, 18, 47, 97, 128, 612)  # the last have kernels of one tap, and one of 3x3 that does not step
 EACH = [(form, seed) for seed in SEEDS for form in possible(seed)]
-MORE = more((form, seed) for seed in {*range(10), 18, 35, 97, 104, 128, 188} - {*SEEDS} for form in possible(seed))
+MORE = more(
+    (form, seed)
+    for seed in {*range(10), 18, 35, 97, 104, 128, 188, 4041, 5508, 11291} - {*SEEDS}
+    for form in possible(seed)
+)
 
 
 def test_every_form_is_seen():
@@ -267,6 +271,63 @@ def test_a_large_weight_gradient_is_summed_over_the_examples(shape: tuple[int, .
     x, weight = (jax.ShapeDtypeStruct(s, "float32") for s in ((batch, c_in, size, size), (c_out, c_in, 3, 3)))
     problem = Problem.of(x, weight, (stride,) * 2, [(1, 1)] * 2, (1, 1), 1)
     assert choose(TABLES[2], problem).name == form
+
+
+LARGE = ((4, 256, 256, 28), 1, ("winograd", "flipped", "winograd"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dilation", "forms"),
+    [
+        LARGE,
+        (LARGE[0], 2, ("spread", "flipped", "direct")),
+        ((4, 256, 256, 14), 1, ("spread", "flipped", "direct")),  # too little to be saved
+        ((4, 128, 256, 56), 1, ("spread", "flipped", "by example")),  # too few channels
+        ((16, 1024, 512, 7), 1, ("winograd", "flipped", "spread")),  # the weight is larger than the input
+    ],
+)
+def test_a_large_kernel_of_three_takes_fewer_products(shape: tuple[int, ...], dilation: int, forms: tuple[str, ...]):
+    batch, c_in, c_out, size = shape
+    x, weight = (jax.ShapeDtypeStruct(s, "float32") for s in ((batch, c_in, size, size), (c_out, c_in, 3, 3)))
+    problem = Problem.of(x, weight, (1, 1), [(dilation,) * 2] * 2, (dilation,) * 2, 1)
+    assert tuple(choose(table, problem).name for table in TABLES) == forms
+
+
+@pytest.mark.parametrize("precision", ["highest", "float32"])
+def test_who_asks_for_precision_gets_every_product(precision: str):
+    batch, c_in, c_out, size = LARGE[0]
+    x, weight = (jax.ShapeDtypeStruct(s, "float32") for s in ((batch, c_in, size, size), (c_out, c_in, 3, 3)))
+    problem = Problem.of(x, weight, (1, 1), [(1, 1)] * 2, (1, 1), 1)
+    with jax.default_matmul_precision(precision):
+        assert "winograd" not in [choose(table, problem).name for table in TABLES]
+
+
+def test_fewer_products_are_as_exact():
+    """In float32, of numbers whose mean is not 0, beside the exact sums."""
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(1, 1, size=(2, 64, 21, 18)), rng.normal(size=(32, 64, 3, 3))
+    worst = {}
+    with jax.enable_x64(True):
+        exact, pull = jax.vjp(lambda x, w: lax.conv_general_dilated(x, w, (1, 1), [(1, 1)] * 2), x, weight)
+        exact = [np.asarray(a) for a in (exact, *pull(exact))]
+    for form in ("winograd", "direct"):
+        with only(form):
+            arrays = [jnp.asarray(a, "float32") for a in (x, weight)]
+            found, pull = jax.vjp(lambda x, w: conv(x, w, (1, 1), [(1, 1)] * 2, (1, 1), 1), *arrays)
+            found = [np.asarray(a, "float64") for a in (found, *pull(jnp.asarray(exact[0], "float32")))]
+        worst[form] = [float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(found, exact, strict=True)]
+    assert all(a < 4 * b for a, b in zip(worst["winograd"], worst["direct"], strict=True)), worst
+
+
+@pytest.mark.parametrize("number", [np.inf, np.nan])
+@pytest.mark.parametrize("place", [(3, 4), (4, 3), (0, 0), (7, 7)])
+def test_an_infinity_stays_in_its_windows(number: float, place: tuple[int, int]):
+    x, weight = jnp.ones((1, 2, 8, 8)).at[0, 0, *place].set(number), jnp.ones((1, 2, 3, 3))
+    found = {}
+    for form in ("direct", "winograd"):
+        with only(form):
+            found[form] = np.isfinite(conv(x, weight, (1, 1), [(1, 1)] * 2, (1, 1), 1))
+    np.testing.assert_array_equal(found["winograd"], found["direct"])
 
 
 @pytest.mark.parametrize("groups", [1, 2, 8])
