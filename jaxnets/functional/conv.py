@@ -65,8 +65,8 @@ def conv2d(
         TypeError: dtypes differ, or an argument is no int.
         ValueError: sizes do not fit.
 
-    Differences from torch: on a CPU large ones with a 3x3 kernel are computed with fewer products (Winograd's), by which
-    outputs whose windows hold an infinity are NaN; not so with `jax.default_matmul_precision("highest")`.
+    Differences from torch: on a CPU large ones with a 3x3 kernel are computed with fewer products (Winograd's), and an
+    output whose window holds an infinity is NaN; not so with `jax.default_matmul_precision("highest")`.
 
     >>> conv2d(jax.numpy.ones((2, 4, 9, 7)), jax.numpy.ones((6, 2, 3, 3)), stride=2, padding="valid", groups=2).shape
     (2, 6, 4, 3)
