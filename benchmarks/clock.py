@@ -25,6 +25,9 @@ __all__ = ["Side", "SideError", "Timing", "geometric_mean", "interleaved", "rati
 
 Work = Callable[[], Any]
 
+PAUSE = 0.5
+"""Seconds; the Linux kernel reports free memory to a host after two."""
+
 
 class SideError(RuntimeError):
     """A side could not do what was asked."""
@@ -135,18 +138,26 @@ class Timing:
 
 
 def interleaved(sides: Mapping[str, Side], seconds: float = 5.0, least: int = 7, most: int = 100) -> dict[str, Timing]:
-    """The times of all sides, one after the other in each turn, until `seconds` are used by each on the average."""
+    """The times of all sides, one after the other in each turn, until `seconds` are used by each on the average.
+
+    A side that has waited long does the work once before it is timed: memory that it frees and asks for again each time
+    may be the host's meanwhile, of a virtual machine, and would come back slowly.
+    """
     for side in sides.values():  # caches and thread pools
         side.work()
     turns: dict[str, list[float]] = {name: [] for name in sides}
     peak = dict.fromkeys(sides, 0)
+    last = dict.fromkeys(sides, 0.0)
     began = time.monotonic()
     for turn in range(most):
         if turn >= least and time.monotonic() - began > seconds * len(sides):
             break
         for name, side in sides.items():
+            if time.monotonic() - last[name] > PAUSE:
+                side.work()
             took, peak[name] = side.work()
             turns[name].append(took)
+            last[name] = time.monotonic()
     return {name: Timing(tuple(times), peak[name]) for name, times in turns.items()}
 
 

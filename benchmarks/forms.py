@@ -53,6 +53,7 @@ PROBLEMS = {
     "dense 3x3, 256 ch, 14x14, four examples": (4, 256, 256, 1, 14, 3, 1),
     "dense 3x3, 512 ch, 28x28, one example": (1, 512, 512, 1, 28, 3, 1),
     "dense 3x3, 512 ch, 14x14, four examples": (4, 512, 512, 1, 14, 3, 1),
+    "dense 3x3, 256 ch, 224x224, one example": (1, 256, 256, 1, 224, 3, 1),
     "dense 3x3, 512 ch, 7x7, sixteen examples": (16, 512, 512, 1, 7, 3, 1),
     "dense 5x5, 32 to 256 ch, 56x56, four examples": (4, 32, 256, 1, 56, 5, 1),
     "dense 3x3, 64 to 128 ch, 112x112, eight examples": (8, 64, 128, 1, 112, 3, 1),

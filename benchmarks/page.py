@@ -25,11 +25,13 @@ TEXT = """# Speed{title}
 `{command}` measures and writes this page.
 
 Each framework runs in a process of its own, and they take turns; a time is the median of the turns, a ratio the median
-of the turns' ratios. What is timed has been compared with torch's numbers: outputs, and gradients where layouts agree.
-Everything in JAX is jitted; "train" is a forward pass and the gradients of parameters and inputs, of models a whole
-step with SGD and momentum; "in a loop" a layer is fed its own output, in JAX by `lax.scan`. Flax has channels last, as
-its layers want them. Peaks are of whole processes; that of a converted model holds torch and the model that was
-converted, too. What is compared stands in one row and was measured in one run; rows of a table may be of different
+of the turns' ratios. Who has waited for half a second does the work once before it is timed: the host of a virtual
+machine takes back what is free for two, and a program that frees its memory after each call would wait for it; in a
+training run it does not. What is timed has been compared with torch's numbers: outputs, and gradients where layouts
+agree. Everything in JAX is jitted; "train" is a forward pass and the gradients of parameters and inputs, of models a
+whole step with SGD and momentum; "in a loop" a layer is fed its own output, in JAX by `lax.scan`. Flax has channels
+last, as its layers want them. Peaks are of whole processes; that of a converted model holds torch and the model that
+was converted, too. What is compared stands in one row and was measured in one run; rows of a table may be of different
 runs, of which the last is named here.{more}
 
 {machine}
@@ -41,8 +43,7 @@ ON_CPU = """
 
 A model's training step donates its parameters. XLA's CPU backend copies them first, unless it is told to look closer,
 `jax.jit(step, donate_argnums=..., compiler_options={"xla_cpu_copy_insertion_use_region_analysis": True})`, as the
-command now does; rows of earlier runs were measured without. The larger the parameters beside the work, the more that
-is worth.
+command does. The larger the parameters beside the work, the more that is worth.
 
 JAX asks the system for a program's memory anew at each call. On Linux (glibc 2.35 or later) it comes faster in huge
 pages: `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` in front of the command. It is not set in these tables; in front of

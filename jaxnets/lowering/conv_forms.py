@@ -296,6 +296,8 @@ MAX_TERMS, MAX_SUMS, MAX_TAPS, MAX_SPLIT = 128, 16, 64, 64
 SHORT_SUM = 32
 # And one of up to so many, where the input has few channels.
 STEM = 160
+# So many bytes of transformed inputs and outputs, beside which fewer products would be worth little.
+MAX_TRANSFORMED = 2**29
 # The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow.
 LONG_SUM = 2048
 # And so many numbers of an output's gradient, together, leave the caches between one tap and the next.
@@ -425,8 +427,10 @@ def _pays_winograd(p: Problem, places: float = 0) -> bool:
     precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
     if precision not in (None, "default") or p.dtype.itemsize > 4:
         return False
-    products = p.batch * p.places * p.taps * p.channels[0] * p.channels[1]
-    return min(p.channels) >= 192 and products >= 1e9 and p.batch * p.places >= places * max(p.channels)
+    count = p.batch * p.places
+    is_large = min(p.channels) >= 192 and count * p.taps * p.channels[0] * p.channels[1] >= 9e8
+    # what is transformed is four times as large
+    return is_large and count >= places * max(p.channels) and 4 * 4 * count * sum(p.channels) <= MAX_TRANSFORMED
 
 
 def _always(p: Problem) -> bool:

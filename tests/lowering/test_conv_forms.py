@@ -283,6 +283,7 @@ LARGE = ((4, 256, 256, 28), 1, ("winograd", "flipped", "winograd"))
         (LARGE[0], 2, ("spread", "flipped", "direct")),
         ((4, 256, 256, 14), 1, ("spread", "flipped", "direct")),  # too little to be saved
         ((4, 128, 256, 56), 1, ("spread", "flipped", "by example")),  # too few channels
+        ((16, 256, 256, 112), 1, ("spread", "flipped", "spread")),  # too much memory
         ((16, 1024, 512, 7), 1, ("winograd", "flipped", "spread")),  # the weight is larger than the input
     ],
 )
