@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnets.lowering.choice import Form, choose
-from jaxnets.lowering.mesh import has_explicit_axes
 
 __all__ = ["FORMS", "Problem", "of_all_heads"]
 
@@ -32,7 +31,7 @@ class Problem(NamedTuple):
         most = max((x.shape[-3] for x in arrays if x.ndim > 2), default=1)
         leading = (*jnp.broadcast_shapes(*(x.shape[:-3] for x in arrays)), most)
         scores = query.shape[-2] * key.shape[-2] * query.dtype.itemsize
-        return cls(leading, scores, has_explicit_axes(query))
+        return cls(leading, scores, not jax.typeof(query).sharding.mesh.empty)
 
     @property
     def heads(self) -> int:
