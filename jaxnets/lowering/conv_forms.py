@@ -226,14 +226,31 @@ def split_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.concatenate([gradient_of_weight(p.group(), a, b) for a, b in pairs], 0)
 
 
-# -- the gradient of the weight, example by example --------------------------------------------------------------------
+# -- the gradient of the weight, piece by piece ------------------------------------------------------------------------
 
 
-def by_example(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    """The sum of the examples' gradients: each reads so little that it stays in the caches from tap to tap."""
+def piecewise(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    """The sum over examples and strips of their rows: each reads so little that it stays in the caches from tap to tap.
+
+    There are `PIECES` of them at most, or one for each example.
+    """
     x, y, dtype = wide(x), wide(y), y.dtype
-    examples = [direct_of_weight(p, x[i : i + 1], y[i : i + 1]) for i in range(p.batch)]
-    return reduce(jnp.add, examples).astype(dtype)
+    strips = min(-(-p.places * p.channels[1] // PIECE), max(PIECES // p.batch, 1))
+    height = -(-p.out[0] // strips)
+    if height < p.out[0]:
+        ends, rest = [p.padding[0]], [(0, 0)] * (len(p.size) - 1)
+        x = padded(x, [*ends, *rest], jnp.zeros((), x.dtype))
+        p = replace(p, size=x.shape[2:], padding=((0, 0), *p.padding[1:]))
+    reach = (p.kernel[0] - 1) * p.dilation[0] + 1
+    parts = []
+    for i, first in itertools.product(range(p.batch), range(0, p.out[0], height)):
+        rows = y[i : i + 1, :, first : first + height]
+        seen = x[i : i + 1]
+        if height < p.out[0]:
+            begin = first * p.stride[0]
+            seen = seen[:, :, begin : begin + (rows.shape[2] - 1) * p.stride[0] + reach]
+        parts.append(direct_of_weight(replace(p, batch=1, size=seen.shape[2:]), seen, rows))
+    return reduce(jnp.add, parts).astype(dtype)
 
 
 # -- the gradient of the input as convolutions of the output's ---------------------------------------------------------
@@ -296,6 +313,8 @@ MAX_TERMS, MAX_SUMS, MAX_TAPS, MAX_SPLIT = 128, 16, 64, 64
 SHORT_SUM = 32
 # And one of up to so many, where the input has few channels.
 STEM = 160
+# Of which a piece has so many at most, if that makes no more pieces than these.
+PIECE, PIECES = 2**19, 32
 # So many bytes of transformed inputs and outputs, beside which fewer products would be worth little.
 MAX_TRANSFORMED = 2**29
 # The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow.
@@ -353,8 +372,8 @@ def _pays_spread_of_weight(p: Problem) -> bool:
     return pays and _is_ynnpacks(p, (p.batch, p.channels[1]))
 
 
-def _pays_by_example(p: Problem) -> bool:
-    is_large = p.batch * p.places * p.channels[1] > LARGE
+def _pays_piecewise(p: Problem) -> bool:
+    is_large = p.batch * p.places * p.channels[1] > (LARGE if p.batch > 1 else 2 * LARGE)
     return is_large and p.batch < 8 and not p.is_strided and _is_ynnpacks(p, (p.batch, p.channels[1]))
 
 
@@ -483,7 +502,7 @@ OF_WEIGHT = (
         pays=_pays_taps_of_weight,
         pays_on_gpu=_is_plane_by_plane,
     ),
-    Form("by example", by_example, can=lambda p: p.groups == 1 and 1 < p.batch <= MAX_TERMS, pays=_pays_by_example),
+    Form("piecewise", piecewise, can=lambda p: p.groups == 1 and p.batch <= MAX_TERMS, pays=_pays_piecewise),
     Form("spread", partial(direct_of_weight, holes=2), can=_can_spread, pays=_pays_spread_of_weight),
     Form("direct", direct_of_weight, pays_on_gpu=_always),
 )

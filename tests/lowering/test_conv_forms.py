@@ -64,6 +64,21 @@ def close(found: Any, expected: Any) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_strips_of_rows_are_summed(stride: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(conv_forms, "PIECE", 40)  # numbers of an output's gradient
+    rng = np.random.default_rng(0)
+    x, weight, arguments = rng.normal(size=(2, 2, 13, 9)), rng.normal(size=(4, 2, 3, 2)), ((2, 1), (0, 1))
+    with jax.enable_x64(True), only("piecewise"):
+        found, pull = jax.vjp(lambda w: conv(x, w, (stride, 1), arguments, (2, 1), 1), weight)
+        expected, pull_direct = jax.vjp(
+            lambda w: lax.conv_general_dilated(x, w, (stride, 1), arguments, rhs_dilation=(2, 1)), weight
+        )
+        text = jax.jit(pull).lower(found).as_text()
+        assert text.count("stablehlo.convolution") > 2 * len(x)  # several strips of each example
+        close([found, *pull(found)], [expected, *pull_direct(found)])
+
+
 @pytest.mark.parametrize(("form", "seed"), [*EACH, *MORE])
 def test_convolution(form: str | None, seed: int):
     of_x, of_weight, _, (stride, padding, dilation, groups) = drawn(seed)
@@ -258,15 +273,16 @@ def test_what_a_large_kernel_sees_of_an_image_is_written_out(shape: tuple[int, .
 @pytest.mark.parametrize(
     ("shape", "stride", "form"),
     [
-        ((4, 64, 128, 112), 1, "by example"),
-        ((2, 64, 128, 112), 1, "by example"),
+        ((4, 64, 128, 112), 1, "piecewise"),
+        ((2, 64, 128, 112), 1, "piecewise"),
         ((4, 128, 128, 56), 1, "direct"),
         ((4, 64, 256, 112), 2, "spread"),
         ((8, 64, 128, 112), 1, "spread"),
         ((1, 64, 256, 112), 1, "direct"),
+        ((1, 128, 128, 224), 1, "piecewise"),
     ],
 )
-def test_a_large_weight_gradient_is_summed_over_the_examples(shape: tuple[int, ...], stride: int, form: str):
+def test_a_large_weight_gradient_is_summed_over_pieces(shape: tuple[int, ...], stride: int, form: str):
     batch, c_in, c_out, size = shape
     x, weight = (jax.ShapeDtypeStruct(s, "float32") for s in ((batch, c_in, size, size), (c_out, c_in, 3, 3)))
     problem = Problem.of(x, weight, (stride,) * 2, [(1, 1)] * 2, (1, 1), 1)
@@ -282,7 +298,7 @@ LARGE = ((4, 256, 256, 28), 1, ("winograd", "flipped", "winograd"))
         LARGE,
         (LARGE[0], 2, ("spread", "flipped", "direct")),
         ((4, 256, 256, 14), 1, ("spread", "flipped", "direct")),  # too little to be saved
-        ((4, 128, 256, 56), 1, ("spread", "flipped", "by example")),  # too few channels
+        ((4, 128, 256, 56), 1, ("spread", "flipped", "piecewise")),  # too few channels
         ((16, 256, 256, 112), 1, ("spread", "flipped", "spread")),  # too much memory
         ((16, 1024, 512, 7), 1, ("winograd", "flipped", "spread")),  # the weight is larger than the input
     ],
