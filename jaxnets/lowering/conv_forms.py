@@ -237,16 +237,16 @@ def piecewise(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     x, y, dtype = wide(x), wide(y), y.dtype
     strips = min(-(-p.places * p.channels[1] // PIECE), max(PIECES // p.batch, 1))
     height = -(-p.out[0] // strips)
-    if height < p.out[0]:
-        ends, rest = [p.padding[0]], [(0, 0)] * (len(p.size) - 1)
-        x = padded(x, [*ends, *rest], jnp.zeros((), x.dtype))
+    in_strips = height < p.out[0]
+    if in_strips:
+        x = padded(x, [p.padding[0], *[(0, 0)] * (len(p.size) - 1)], jnp.zeros((), x.dtype))
         p = replace(p, size=x.shape[2:], padding=((0, 0), *p.padding[1:]))
     reach = (p.kernel[0] - 1) * p.dilation[0] + 1
     parts = []
     for i, first in itertools.product(range(p.batch), range(0, p.out[0], height)):
         rows = y[i : i + 1, :, first : first + height]
         seen = x[i : i + 1]
-        if height < p.out[0]:
+        if in_strips:
             begin = first * p.stride[0]
             seen = seen[:, :, begin : begin + (rows.shape[2] - 1) * p.stride[0] + reach]
         parts.append(direct_of_weight(replace(p, batch=1, size=seen.shape[2:]), seen, rows))

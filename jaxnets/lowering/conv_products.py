@@ -86,15 +86,13 @@ def _seen(p: Problem, x: jax.Array) -> jax.Array:
 
 
 def _rows(p: Problem, x: jax.Array) -> jax.Array:
-    """`(N, channels, *out)` as `(N, groups, channels of a group, places)`; in steps, as the batch may lie on a mesh."""
-    grouped = x.reshape(len(x), p.groups, x.shape[1] // p.groups, *p.out)
-    return grouped.reshape(*grouped.shape[:3], p.places)
+    """`(N, channels, *out)` as `(N, groups, channels of a group, places)`."""
+    return x.reshape(len(x), p.groups, x.shape[1] // p.groups, p.places)
 
 
 def _planes(p: Problem, rows: jax.Array) -> jax.Array:
     """The way back."""
-    joined = rows.reshape(len(rows), rows.shape[1] * rows.shape[2], p.places)
-    return joined.reshape(*joined.shape[:2], *p.out)
+    return rows.reshape(len(rows), rows.shape[1] * rows.shape[2], *p.out)
 
 
 def _is_wide(p: Problem) -> bool:

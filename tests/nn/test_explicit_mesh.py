@@ -91,7 +91,7 @@ TRAINING = """
 import os
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 os.environ["JAX_PLATFORMS"] = "cpu"
-import contextlib, json, jax, jax.numpy as jnp
+import json, jax, jax.numpy as jnp
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec as P
 from jaxnets import functional as F, nn
