@@ -253,19 +253,38 @@ def piecewise(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     return reduce(jnp.add, parts).astype(dtype)
 
 
-# -- the gradient of the input as convolutions of the output's ---------------------------------------------------------
+# -- the convolution in the other direction, in which input and output change places ----------------------------------
 
 
 def flipped(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     """The convolution of `y`, zeros between where there is a stride, with the flipped kernel."""
-    if p.is_strided:
-        y = lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), (0, 0, 0), *((0, 0, s - 1) for s in p.stride)])
+    return output(_turned(p), _spread(p, y), transposed_kernel(weight, p.groups))
+
+
+def kn2row(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    """One product that gives what each tap makes of the input, and the sum of that where it lies (Anderson, 2017)."""
+    return columns_of_input(_turned(p), x, transposed_kernel(weight, p.groups))
+
+
+def flipped_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    """The gradient of the flipped kernel, of a convolution in which `y` is the input and `x` the output's gradient."""
+    return transposed_kernel(gradient_of_weight(_turned(p), _spread(p, y), x), p.groups)
+
+
+def _turned(p: Problem) -> Problem:
+    """The convolution from the outputs, spread by the stride, to the inputs."""
+    size = tuple(max((o - 1) * s + 1, 0) for o, s in zip(p.out, p.stride, strict=True))
     reach = [d * (k - 1) for d, k in zip(p.dilation, p.kernel, strict=True)]
     # behind, what the convolution did not reach
-    pairs = [(r - low, n + low - o) for r, (low, _), n, o in zip(reach, p.padding, p.size, y.shape[2:], strict=True)]
-    kernel = transposed_kernel(weight, p.groups)
-    ones = (1,) * len(pairs)
-    return output(Problem.of(y, kernel, ones, pairs, p.dilation, p.groups, p.on_gpu), y, kernel)
+    pairs = tuple((r - low, n + low - o) for r, (low, _), n, o in zip(reach, p.padding, p.size, size, strict=True))
+    return replace(p, channels=p.channels[::-1], size=size, stride=(1,) * len(size), padding=pairs)
+
+
+def _spread(p: Problem, y: jax.Array) -> jax.Array:
+    """The output's gradient, with zeros between its numbers where there is a stride."""
+    if not p.is_strided:
+        return y
+    return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), (0, 0, 0), *((0, 0, s - 1) for s in p.stride)])
 
 
 def phases(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
@@ -317,6 +336,8 @@ STEM = 160
 PIECE, PIECES = 2**19, 32
 # So many bytes of transformed inputs and outputs, beside which fewer products would be worth little.
 MAX_TRANSFORMED = 2**29
+# And so many of what is written for each tap, if that is more than the input: they stay in the caches.
+MAX_WRITTEN = 2**24
 # The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow.
 LONG_SUM = 2048
 # And so many numbers of an output's gradient, together, leave the caches between one tap and the next.
@@ -392,6 +413,28 @@ def _has_few_inputs(p: Problem) -> bool:
     return p.groups == 1 and p.fan_in * p.taps <= p.fan_out
 
 
+def _has_fewer_outputs(p: Problem) -> bool:
+    return not p.is_strided and p.fan_out < p.fan_in
+
+
+def _can_kn2row(p: Problem) -> bool:
+    return not p.is_strided and p.taps <= MAX_TERMS
+
+
+def _pays_kn2row(p: Problem) -> bool:
+    """Whether the outputs fill no vector, and what is written for the taps is no larger than the input, or small."""
+    if p.groups > 1 or p.channels[1] > 16:
+        return False
+    written, read = p.channels[1] * p.taps, p.channels[0]
+    is_small = p.batch * p.places * written * p.dtype.itemsize <= MAX_WRITTEN
+    return written <= read or (written <= 9 * read and is_small)
+
+
+def _pays_flipped_of_weight(p: Problem) -> bool:
+    """Whether there are so few outputs that YNNPACK fills no vector with them, as in the last layer of a generator."""
+    return p.groups == 1 and 2 * p.channels[1] <= p.channels[0] and p.channels[1] <= (16 if p.batch < 8 else 8)
+
+
 def _has_few_places(p: Problem, share: float = 1.0) -> bool:
     """Whether what lies under the taps is no larger than this share of the weight, which other forms turn around."""
     return p.groups == 1 and p.batch * p.places <= share * p.fan_out
@@ -462,6 +505,7 @@ OUTPUT = (
     Form("sums in turn", sums_in_turn, can=lambda p: _is_depthwise(p) and p.taps // p.kernel[0] <= MAX_TERMS),
     Form("split", split, can=lambda p: 1 < p.groups <= MAX_SPLIT),
     Form("taps", taps, can=lambda p: p.taps <= MAX_TAPS, pays=lambda p: p.groups > 1, pays_on_gpu=_is_small_plane),
+    Form("kn2row", kn2row, can=_can_kn2row, pays=_pays_kn2row),
     Form("columns", columns, can=_can_columns, pays=_pays_columns),
     Form("winograd", winograd, can=_can_winograd, pays=_pays_winograd),
     Form("spread", partial(direct, holes=2), can=_can_spread, pays=_pays_spread),
@@ -493,6 +537,7 @@ OF_WEIGHT = (
         pays=lambda p: p.fan_in <= 4,
     ),
     Form("split", split_of_weight, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.fan_in > 4),
+    Form("flipped", flipped_of_weight, can=_has_fewer_outputs, pays=_pays_flipped_of_weight),
     Form("columns", columns_of_weight, can=_can_columns, pays=_pays_columns_of_weight),
     Form("winograd", winograd_of_weight, can=_can_winograd, pays=partial(_pays_winograd, places=1)),
     Form(

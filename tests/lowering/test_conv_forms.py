@@ -155,8 +155,8 @@ def test_tangents_and_second_derivatives(seed: int):
     [
         ("float32", (64, 64), 1, ("spread", "flipped", "spread")),
         ("float64", (64, 64), 1, ("direct", "flipped", "direct")),  # XLA's own code is a plain loop there
-        ("float32", (8, 8), 1, ("direct", "flipped", "direct")),  # few channels are never left to YNNPACK
-        ("float32", (256, 8), 1, ("direct", "flipped", "direct")),  # the weight's gradient has 8 examples for them
+        ("float32", (8, 16), 1, ("direct", "flipped", "direct")),  # few channels are never left to YNNPACK
+        ("float32", (256, 16), 1, ("kn2row", "flipped", "direct")),  # the weight's gradient has 8 examples for them
         ("float32", (64, 64), 2, ("direct", "flipped", "taps")),  # nor an output that is larger than the input
     ],
 )
@@ -289,6 +289,26 @@ def test_a_large_weight_gradient_is_summed_over_pieces(shape: tuple[int, ...], s
     assert choose(TABLES[2], problem).name == form
 
 
+@pytest.mark.parametrize(
+    ("shape", "kernel", "forms"),
+    [
+        ((1, 64, 3, 224), 3, ("kn2row", "flipped", "flipped")),
+        ((1, 64, 3, 224), 7, ("direct", "flipped", "flipped")),  # 28 MiB would be written, 12 are read
+        ((16, 32, 3, 256), 3, ("kn2row", "flipped", "flipped")),  # more is written, but less than is read
+        ((4, 3, 3, 64), 3, ("kn2row", "flipped", "direct")),
+        ((4, 64, 16, 28), 3, ("kn2row", "flipped", "flipped")),
+        ((8, 64, 16, 28), 3, ("kn2row", "flipped", "direct")),
+        ((4, 64, 32, 28), 3, ("spread", "flipped", "direct")),
+        ((4, 16, 3, 28), 1, ("product", "product", "product")),
+    ],
+)
+def test_few_outputs_change_places_with_the_inputs(shape: tuple[int, ...], kernel: int, forms: tuple[str, ...]):
+    batch, c_in, c_out, size = shape
+    x, weight = (jax.ShapeDtypeStruct(s, "float32") for s in ((batch, c_in, size, size), (c_out, c_in, *[kernel] * 2)))
+    problem = Problem.of(x, weight, (1, 1), [(kernel // 2,) * 2] * 2, (1, 1), 1)
+    assert tuple(choose(table, problem).name for table in TABLES) == forms
+
+
 LARGE = ((4, 256, 256, 28), 1, ("winograd", "flipped", "winograd"))
 
 
@@ -341,10 +361,11 @@ def test_fewer_products_are_as_exact():
 def test_an_infinity_stays_in_its_windows(number: float, place: tuple[int, int]):
     x, weight = jnp.ones((1, 2, 8, 8)).at[0, 0, *place].set(number), jnp.ones((1, 2, 3, 3))
     found = {}
-    for form in ("direct", "winograd"):
+    for form in ("direct", "winograd", "kn2row"):
         with only(form):
             found[form] = np.isfinite(conv(x, weight, (1, 1), [(1, 1)] * 2, (1, 1), 1))
     np.testing.assert_array_equal(found["winograd"], found["direct"])
+    np.testing.assert_array_equal(found["kn2row"], found["direct"])
 
 
 @pytest.mark.parametrize("groups", [1, 2, 8])
