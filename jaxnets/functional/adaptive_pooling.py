@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.pooling import AXES, Size
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 Sizes = int | Sequence[int | None]
+
+FEW = 16
+"""Of so many windows each is a slice of its own, a program of bounded size; more are gathered."""
 
 
 def adaptive_avg_pool1d(input: jax.Array, output_size: Size) -> jax.Array:
@@ -189,6 +193,8 @@ def _adaptive_max_pool(n: int, input: jax.Array, output_size: Sizes, return_indi
 def _adaptive_avg_pool(n: int, input: jax.Array, output_size: Sizes) -> jax.Array:
     input, sizes = _checked(n, input, output_size, -n)
     x = wide(input)
+    whole = tuple(axis for axis, size in zip(range(-n, 0), sizes, strict=True) if size == 1)
+    x = x.mean(whole, keepdims=True) if whole else x  # in one pass
     for axis, size in zip(range(-n, 0), sizes, strict=True):
         if size != x.shape[axis]:
             x = _adaptive_mean(x, axis, size)
@@ -200,8 +206,11 @@ def _adaptive_mean(x: jax.Array, axis: int, windows: int) -> jax.Array:
     axis, size = axis % x.ndim, x.shape[axis]
     if windows and size % windows == 0:
         return x.reshape(*x.shape[:axis], windows, size // windows, *x.shape[axis + 1 :]).mean(axis + 1)
-    # Gathered, not multiplied by a matrix of weights: an inf or NaN may touch its own windows only.
     start, end = lowering.adaptive_bounds(size, windows)
+    if 0 < windows <= FEW:  # slices, whose gradients are pads; those of what is gathered are scattered
+        parts = [lax.slice_in_dim(x, int(a), int(b), axis=axis) for a, b in zip(start, end, strict=True)]
+        return jnp.stack([part.mean(axis) for part in parts], axis)
+    # Gathered, not multiplied by a matrix of weights: an inf or NaN may touch its own windows only.
     longest = int((end - start).max(initial=1))
     index = start[:, None] + np.arange(longest)
     taken = jnp.take(x, np.minimum(index, size - 1), axis=axis)

@@ -469,7 +469,13 @@ def _pays_columns_of_input(p: Problem) -> bool:
 
 def _pays_columns_of_weight(p: Problem) -> bool:
     is_small = _has_few_inputs(p) and not _pays_taps_of_weight(p)
-    return _has_few_places(p, 0.5) or is_small or (p.groups == 1 and p.is_in_patches)
+    return _has_few_places(p, 0.5) or is_small or (p.groups == 1 and (p.is_in_patches or _is_narrow(p)))
+
+
+def _is_narrow(p: Problem) -> bool:
+    """Whether a step, which `flipped` takes no advantage of, has few outputs, examples, and numbers under its taps."""
+    is_small = p.batch * p.places * p.fan_in * p.taps * p.dtype.itemsize <= MAX_WRITTEN
+    return is_small and p.is_strided and p.channels[1] <= 16 and p.batch < 8
 
 
 def _pays_phases(p: Problem) -> bool:

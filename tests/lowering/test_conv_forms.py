@@ -309,6 +309,17 @@ def test_few_outputs_change_places_with_the_inputs(shape: tuple[int, ...], kerne
     assert tuple(choose(table, problem).name for table in TABLES) == forms
 
 
+@pytest.mark.parametrize(
+    ("shape", "form"),
+    [((1, 64, 16, 64), "columns"), ((8, 64, 16, 64), "direct"), ((2, 64, 8, 256), "direct"), ((1, 64, 32, 64), "direct")],
+)
+def test_few_outputs_of_few_examples_are_a_product_where_there_is_a_step(shape: tuple[int, ...], form: str):
+    batch, c_in, c_out, size = shape
+    x, weight = (jax.ShapeDtypeStruct(s, "float32") for s in ((batch, c_in, size, size), (c_out, c_in, 3, 3)))
+    problem = Problem.of(x, weight, (2, 2), [(1, 1)] * 2, (1, 1), 1)
+    assert choose(TABLES[2], problem).name == form
+
+
 LARGE = ((4, 256, 256, 28), 1, ("winograd", "flipped", "winograd"))
 
 
