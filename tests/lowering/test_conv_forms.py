@@ -311,7 +311,12 @@ def test_few_outputs_change_places_with_the_inputs(shape: tuple[int, ...], kerne
 
 @pytest.mark.parametrize(
     ("shape", "form"),
-    [((1, 64, 16, 64), "columns"), ((8, 64, 16, 64), "direct"), ((2, 64, 8, 256), "direct"), ((1, 64, 32, 64), "direct")],
+    [
+        ((1, 64, 16, 64), "columns"),
+        ((8, 64, 16, 64), "direct"),
+        ((2, 64, 8, 256), "direct"),
+        ((1, 64, 32, 64), "direct"),
+    ],
 )
 def test_few_outputs_of_few_examples_are_a_product_where_there_is_a_step(shape: tuple[int, ...], form: str):
     batch, c_in, c_out, size = shape
