@@ -2,8 +2,8 @@
 
 XLA's CPU backend is fast where a convolution is dense, has two spatial axes at most and no stride in its gradient; it
 computes grouped ones in a plain loop. What is said otherwise: products of matrices (`conv_products`), and here sums of
-shifted inputs that XLA fuses to one loop, each group by itself, and dense ones so that XLA takes the faster of its two
-codes for them.
+shifted inputs that XLA fuses to one loop, each group by itself, those to few outputs in the other direction, and dense
+ones so that XLA takes the faster of its two codes for them.
 """
 
 import itertools
@@ -336,7 +336,9 @@ STEM = 160
 PIECE, PIECES = 2**19, 32
 # So many bytes of transformed inputs and outputs, beside which fewer products would be worth little.
 MAX_TRANSFORMED = 2**29
-# And so many of what is written for each tap, if that is more than the input: they stay in the caches.
+# With so many channels or fewer YNNPACK is slow, or not asked at all.
+VECTOR = 16
+# So many bytes of what is written for each tap, if that is more than the input: they stay in the caches.
 MAX_WRITTEN = 2**24
 # The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow.
 LONG_SUM = 2048
@@ -375,7 +377,7 @@ def _is_ynnpacks(p: Problem, channels: Pair) -> bool:
     Its own code (Eigen's) is a plain loop in float64, and faster in others. `channels` are those that it sees.
     """
     is_within = all(o <= n and k <= n for o, k, n in zip(p.out, p.kernel, p.size, strict=True))
-    return p.dtype.itemsize <= 4 and max(channels) > 16 and is_within
+    return p.dtype.itemsize <= 4 and max(channels) > VECTOR and is_within
 
 
 def _pays_spread(p: Problem) -> bool:
@@ -414,6 +416,7 @@ def _has_few_inputs(p: Problem) -> bool:
 
 
 def _has_fewer_outputs(p: Problem) -> bool:
+    """Whether the other direction has more, so that what is taken there cannot lead back here."""
     return not p.is_strided and p.fan_out < p.fan_in
 
 
@@ -423,7 +426,7 @@ def _can_kn2row(p: Problem) -> bool:
 
 def _pays_kn2row(p: Problem) -> bool:
     """Whether the outputs fill no vector, and what is written for the taps is no larger than the input, or small."""
-    if p.groups > 1 or p.channels[1] > 16:
+    if p.groups > 1 or p.channels[1] > VECTOR:
         return False
     written, read = p.channels[1] * p.taps, p.channels[0]
     is_small = p.batch * p.places * written * p.dtype.itemsize <= MAX_WRITTEN
@@ -432,7 +435,8 @@ def _pays_kn2row(p: Problem) -> bool:
 
 def _pays_flipped_of_weight(p: Problem) -> bool:
     """Whether there are so few outputs that YNNPACK fills no vector with them, as in the last layer of a generator."""
-    return p.groups == 1 and 2 * p.channels[1] <= p.channels[0] and p.channels[1] <= (16 if p.batch < 8 else 8)
+    most = VECTOR if p.batch < 8 else VECTOR // 2
+    return p.groups == 1 and p.channels[1] <= min(most, p.channels[0] // 2)
 
 
 def _has_few_places(p: Problem, share: float = 1.0) -> bool:
@@ -475,7 +479,7 @@ def _pays_columns_of_weight(p: Problem) -> bool:
 def _is_narrow(p: Problem) -> bool:
     """Whether a step, which `flipped` takes no advantage of, has few outputs, examples, and numbers under its taps."""
     is_small = p.batch * p.places * p.fan_in * p.taps * p.dtype.itemsize <= MAX_WRITTEN
-    return is_small and p.is_strided and p.channels[1] <= 16 and p.batch < 8
+    return is_small and p.is_strided and p.channels[1] <= VECTOR and p.batch < 8
 
 
 def _pays_phases(p: Problem) -> bool:
