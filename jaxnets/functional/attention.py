@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -305,16 +306,25 @@ def _attend(
             "pass dropout_key=jax.random.key(0)"
         )
     if not need_weights and not dropout_p and query.dtype not in HALF:
-
-        def means(query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None) -> jax.Array:
-            return _means(_scores(query, key, mask, is_causal, scale), value)
-
-        return of_all_heads(means, query, key, value, mask), None
+        if isinstance(scale, jax.Array):
+            query, scale = query * scale, 1.0
+        return of_all_heads(_Attention(is_causal, scale), query, key, value, mask), None
     scores = _scores(query, key, mask, is_causal, scale)
     weights = softmax(scores, dim=-1) if need_weights else _softmax_or_zero(scores)
     weights = dropout(weights, dropout_p, key=dropout_key)
     output = _product(weights.astype(value.dtype), value).astype(query.dtype)
     return output, weights if need_weights else None
+
+
+@dataclass(frozen=True)
+class _Attention:
+    """Attention with these settings."""
+
+    is_causal: bool
+    scale: float
+
+    def __call__(self, query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None) -> jax.Array:
+        return _means(_scores(query, key, mask, self.is_causal, self.scale), value)
 
 
 def _scores(query: jax.Array, key: jax.Array, mask: jax.Array | None, is_causal: bool, scale: float) -> jax.Array:

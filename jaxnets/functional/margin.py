@@ -282,6 +282,7 @@ def _pairs_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     return loss, (slope * tangents[0]).sum(1)
 
 
+@jax.jit
 def _sums(x: jax.Array, classes: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The loss and its slope, from so many classes at once that pairs of them take little memory."""
     samples, size = x.shape

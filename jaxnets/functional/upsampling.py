@@ -15,7 +15,6 @@ from jaxnets.functional.adaptive_pooling import adaptive_avg_pool1d, adaptive_av
 from jaxnets.functional.pooling import AXES
 from jaxnets.functional.precision import wide
 from jaxnets.lowering import resize as lowering
-from jaxnets.lowering.derivative import with_derivative_of
 from jaxnets.lowering.resize import Taps
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
@@ -230,7 +229,7 @@ def _nearest(x: jax.Array, axes: tuple[_Axis, ...], exact: bool) -> jax.Array:
         derivative = Taps(_nearest_index_in_float(axis, exact)[:, None])
         forward.append(derivative if small else Taps(_nearest_index(axis, exact, real)[:, None]))
         backward.append(derivative)
-    return _resampled(x, forward, backward)
+    return lowering.resample(x, dict(enumerate(forward, 2)), dict(enumerate(backward, 2)))
 
 
 def _nearest_index(axis: _Axis, exact: bool, real: Any) -> np.ndarray:
@@ -328,21 +327,7 @@ def _weighted(x: jax.Array, axes: tuple[_Axis, ...], mode: str, antialias: bool)
         backward = [copy for copy in kept if copy]
     if all(axis.factor in (None, 1) for axis in axes):
         backward = forward
-    return _resampled(x, forward, backward)
-
-
-def _resampled(x: jax.Array, forward: list[Taps], backward: list[Taps]) -> jax.Array:
-    """`x` through the tables of its spatial axes, differentiated as if those of `backward` had been taken."""
-
-    def through(tables: list[Taps]) -> jax.Array:
-        y = x
-        for axis in reversed(range(2, x.ndim)):
-            y = lowering.resample(y, axis, tables[axis - 2])
-        return y
-
-    if not jnp.issubdtype(x.dtype, jnp.inexact) or all(map(Taps.same, forward, backward)):
-        return through(forward)
-    return with_derivative_of(through(backward), through(forward))
+    return lowering.resample(x, dict(enumerate(forward, 2)), dict(enumerate(backward, 2)))
 
 
 def _bytes(x: jax.Array, axes: tuple[_Axis, ...], table: Callable[[_Axis, Any], Taps]) -> jax.Array:
@@ -351,7 +336,7 @@ def _bytes(x: jax.Array, axes: tuple[_Axis, ...], table: Callable[[_Axis, Any], 
         if axis.size == axis.outputs:
             continue
         taps, bits = _sixteen_bits(table(axis, np.float64), axis.size)
-        total = lowering.resample(x.astype(jnp.int32), number, taps)
+        total = lowering.resample(x.astype(jnp.int32), {number: taps})
         x = jnp.clip((total + (1 << (bits - 1))) >> bits, 0, 255).astype(jnp.uint8)
     return x
 

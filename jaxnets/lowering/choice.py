@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import jax
 
 __all__ = ["Form", "choose", "only"]
 
@@ -25,6 +28,15 @@ class Form:
     can: Callable[[Any], bool] = lambda problem: True
     pays: Callable[[Any], bool] = lambda problem: True
     pays_on_gpu: Callable[[Any], bool] = lambda problem: False
+
+    def __call__(self, problem: Any, *arrays: jax.Array) -> Any:
+        """What it computes of the arrays, as one program: outside of `jit`, too, it is compiled once."""
+        return _compiled(self.compute, problem, _only.get(), *arrays)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _compiled(compute: Callable[..., Any], problem: Any, only: str | None, *arrays: jax.Array) -> Any:
+    return compute(problem, *arrays)
 
 
 def choose(forms: Sequence[Form], problem: Any, on_gpu: bool = False) -> Form:

@@ -39,17 +39,17 @@ from jaxnets.lowering.windows import padded
 
 def output(problem: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
     """The convolution, in the form that pays."""
-    return choose(OUTPUT, problem, problem.on_gpu).compute(problem, x, weight)
+    return choose(OUTPUT, problem, problem.on_gpu)(problem, x, weight)
 
 
 def gradient_of_input(problem: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     """The gradient of `x`, given that of the output, in the form that pays."""
-    return choose(OF_INPUT, problem, problem.on_gpu).compute(problem, y, weight)
+    return choose(OF_INPUT, problem, problem.on_gpu)(problem, y, weight)
 
 
 def gradient_of_weight(problem: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     """The gradient of the weight, given that of the output, in the form that pays."""
-    return choose(OF_WEIGHT, problem, problem.on_gpu).compute(problem, x, y)
+    return choose(OF_WEIGHT, problem, problem.on_gpu)(problem, x, y)
 
 
 # -- as XLA has it ---------------------------------------------------------------------------------------------------

@@ -14,7 +14,10 @@ from jaxnets.lowering.choice import Form, choose
 __all__ = ["FORMS", "Problem", "of_all_heads"]
 
 Attention = Callable[[jax.Array, jax.Array, jax.Array, jax.Array | None], jax.Array]
-"""Attention of `(*, L, E)`, `(*, S, E)`, `(*, S, Ev)` and a mask `(*, L, S)` or None, whose leading axes broadcast."""
+"""Attention of `(*, L, E)`, `(*, S, E)`, `(*, S, Ev)` and a mask `(*, L, S)` or None, whose leading axes broadcast.
+
+It is hashable: two that are equal are one in the compiled program.
+"""
 
 
 class Problem(NamedTuple):
@@ -45,7 +48,7 @@ def of_all_heads(
     form = choose(FORMS, Problem.of(query, key, value))
     if form.compute is whole:
         return attention(query, key, value, mask)
-    return lax.platform_dependent(query, key, value, mask, cpu=partial(form.compute, attention), default=attention)
+    return lax.platform_dependent(query, key, value, mask, cpu=partial(form, attention), default=attention)
 
 
 def whole(

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxnets.lowering.alone import alone
+from jaxnets.lowering.alone import alone, alone_on_cpu
 from jaxnets.lowering.choice import Form, choose
 from jaxnets.lowering.derivative import with_derivative_of
 from jaxnets.lowering.interleave import interleaved
@@ -93,7 +93,7 @@ def _greatest(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilation
 
 def _folded(forms: Sequence[Form], windows: Windows, x: jax.Array) -> jax.Array:
     """In the form that pays on CPU, elsewhere in XLA's own."""
-    on_cpu, xlas = (partial(form.compute, windows) for form in (choose(forms, windows), forms[-1]))
+    on_cpu, xlas = (partial(form, windows) for form in (choose(forms, windows), forms[-1]))
     return lax.platform_dependent(x, cpu=on_cpu, default=xlas)
 
 
@@ -118,14 +118,8 @@ def _max_pool_jvp(
         taken = picked(tangent, jnp.maximum(index, 0), len(kernel))
         return y, jnp.where(index < 0, jnp.zeros((), tangent.dtype), taken)
     taps = _Taps(x.shape[-len(kernel) :], kernel, stride, padding, dilation)
-    tap = alone(lambda: taps.of_maximum(*lax.stop_gradient((x, y))))
-
-    def back(y: jax.Array) -> jax.Array:
-        # on CPU what made `y` would be computed again for each place of a window
-        on_cpu, elsewhere = lambda y: alone(lambda: taps.back(y, tap)), lambda y: taps.back(y, tap)
-        return lax.platform_dependent(y, cpu=on_cpu, default=elsewhere)
-
-    return y, jax.linear_transpose(back, y)(tangent)[0]
+    tap = taps.of_maximum(*lax.stop_gradient((x, y)))
+    return y, jax.linear_transpose(lambda y: taps.back(y, tap), y)(tangent)[0]
 
 
 MAX_TAPS = 25
@@ -142,8 +136,12 @@ class _Taps(Windows):
         """What lies under a tap of each window; padding is `fill`."""
         return under(padded(x, self.padding, jnp.asarray(fill, x.dtype)), tap, self.counts, self.stride, self.dilation)
 
+    @partial(jax.jit, static_argnums=0)
     def of_maximum(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """Which tap each window's maximum `y` is under: the first of equals, the last NaN."""
+        return alone(lambda: self._of_maximum(x, y))
+
+    def _of_maximum(self, x: jax.Array, y: jax.Array) -> jax.Array:
         number = jnp.zeros(y.shape, jnp.uint8)
         of_nan = number
         for i, tap in reversed(list(enumerate(self.each()))):
@@ -153,8 +151,13 @@ class _Taps(Windows):
             of_nan = jnp.where(part != part, jnp.uint8(i), of_nan)
         return jnp.where(y != y, of_nan, number)
 
+    @partial(jax.jit, static_argnums=0)
     def back(self, y: jax.Array, tap: jax.Array) -> jax.Array:
         """The numbers of each window at the place under its `tap`, those of windows that meet added, in the plane."""
+        # on CPU what made `y` would be computed again for each place of a window
+        return alone_on_cpu(self._back, y, tap)
+
+    def _back(self, y: jax.Array, tap: jax.Array) -> jax.Array:
         axes, zero = len(self.kernel), jnp.zeros((), y.dtype)
         counts = [-(-n // s) for n, s in zip(self.plane, self.stride, strict=True)]
         phases = []

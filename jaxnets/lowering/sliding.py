@@ -87,11 +87,16 @@ def _sum_by_axis_jvp(windows: Windows, primals: Sequence, tangents: Sequence) ->
     (x,), (tangent,) = primals, tangents
     y = sum_by_axis(windows, x)
     # what made `y` would be computed again for each place of a window
-    return y, jax.linear_transpose(lambda y: alone(lambda: _places(windows, y)), y)(tangent)[0]
+    return y, jax.linear_transpose(lambda y: _places(windows, y), y)(tangent)[0]
 
 
+@partial(jax.jit, static_argnums=0)
 def _places(windows: Windows, y: jax.Array) -> jax.Array:
     """The transpose of the windows' sums: at each place of the plane the sum of the windows which that is in."""
+    return alone(lambda: _places_by_axis(windows, y))
+
+
+def _places_by_axis(windows: Windows, y: jax.Array) -> jax.Array:
     first = y.ndim - len(windows.plane)
     each = zip(windows.plane, windows.kernel, windows.stride, windows.padding, strict=True)
     for axis, (size, kernel, stride, (low, _)) in enumerate(each, first):
