@@ -162,6 +162,7 @@ class _Lattice:
         return -jnp.where(self.steps > 0, likelihood, nothing)
 
 
+@partial(jax.jit, static_argnums=5)
 def _ways(
     emitted: jax.Array, skip: jax.Array, start: jax.Array, begin: jax.Array, end: jax.Array, keep: bool
 ) -> tuple[jax.Array, Any]:

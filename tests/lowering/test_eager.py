@@ -50,9 +50,17 @@ def test_a_second_call_compiles_nothing(name):
         (lambda x: F.conv3d(x, normal(8, 1, 3, 3, 3), groups=8), x3),
         (lambda x: F.max_pool3d(x, 2), x3),
         (lambda x: F.multilabel_margin_loss(x, jnp.asarray([[3, 0, -1, 1], [2, -1, 0, 1]])), x1[:, 0, :4]),
+        (lambda x: F.ctc_loss(F.log_softmax(x.T[:, None], -1), jnp.asarray([[3, 1, 2]]), (40,), (3,)), x1[0]),
         (lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True), long),
     ],
-    ids=["depthwise conv1d", "depthwise conv3d", "max_pool3d", "multilabel_margin_loss", "attention by heads"],
+    ids=[
+        "depthwise conv1d",
+        "depthwise conv3d",
+        "max_pool3d",
+        "multilabel_margin_loss",
+        "ctc_loss",
+        "attention by heads",
+    ],
 )
 def test_nor_does_it_with_other_axes(function, x):
     compiles_once(function, x)
