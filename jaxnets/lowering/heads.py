@@ -69,7 +69,9 @@ def head_by_head(
             x = jnp.repeat(x, problem.leading[-1] // x.shape[-3], axis=-3)
         return jnp.broadcast_to(x, (*problem.leading, *x.shape[-2:])).reshape(problem.heads, *x.shape[-2:])
 
-    arrays, shared = tuple(map(rows, (query, key, value))), None
+    # turned, so that their gradients are: a product with scores turned around is a third as fast
+    arrays: tuple[jax.Array, ...] = (rows(query), rows(key).mT, rows(value).mT)
+    shared = None
     if mask is not None and mask.size == mask.shape[-2] * mask.shape[-1]:
         shared = mask.reshape(mask.shape[-2:])
     elif mask is not None:
@@ -78,7 +80,7 @@ def head_by_head(
     @jax.checkpoint
     def one(arrays: tuple[jax.Array, ...]) -> jax.Array:
         query, key, value, *own = arrays
-        return attention(query, key, value, own[0] if own else shared)
+        return attention(query, key.mT, value.mT, own[0] if own else shared)
 
     found = lax.map(one, arrays)
     return found.reshape(*problem.leading, *found.shape[-2:])

@@ -122,7 +122,7 @@ def _max_pool_jvp(
     return y, jax.linear_transpose(lambda y: taps.back(y, tap), y)(tangent)[0]
 
 
-MAX_TAPS = 25
+MAX_TAPS = 27
 """Each tap of a window is a slice in the compiled program, and each place in a stride a sum."""
 
 
