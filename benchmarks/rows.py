@@ -146,6 +146,8 @@ ROWS = (
     ),
     _row("upsample bilinear x2, 64 ch, 28x28", lambda nn: nn.Upsample(None, 2, "bilinear"), (8, 64, 28, 28)),
     _row("upsample nearest x2, 64 ch, 28x28", lambda nn: nn.Upsample(None, 2), (8, 64, 28, 28)),
+    _row("upsample bilinear, 21 ch, 65x65 to 513x513", lambda nn: nn.Upsample(513, None, "bilinear"), (1, 21, 65, 65)),
+    _row("upsample bicubic x2, 64 ch, 28x28", lambda nn: nn.Upsample(None, 2, "bicubic"), (8, 64, 28, 28)),
     _recurrent("LSTM T128 B32 I128 H256", lambda nn: nn.LSTM(128, 256), (128, 32, 128)),
     _recurrent("LSTM T512 B64 I64 H64", lambda nn: nn.LSTM(64, 64), (512, 64, 64)),
     _recurrent(
