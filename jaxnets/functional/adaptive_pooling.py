@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.pooling import AXES, Size
 from jaxnets.functional.precision import wide
 from jaxnets.lowering import pooling as lowering
+from jaxnets.lowering.resize import Taps, resample
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -26,9 +26,6 @@ __all__ = [
 ]
 
 Sizes = int | Sequence[int | None]
-
-FEW = 16
-"""Of so many windows each is a slice of its own, a program of bounded size; more are gathered."""
 
 
 def adaptive_avg_pool1d(input: jax.Array, output_size: Size) -> jax.Array:
@@ -207,14 +204,8 @@ def _adaptive_mean(x: jax.Array, axis: int, windows: int) -> jax.Array:
     if windows and size % windows == 0:
         return x.reshape(*x.shape[:axis], windows, size // windows, *x.shape[axis + 1 :]).mean(axis + 1)
     start, end = lowering.adaptive_bounds(size, windows)
-    if 0 < windows <= FEW:  # slices, whose gradients are pads; those of what is gathered are scattered
-        parts = [lax.slice_in_dim(x, int(a), int(b), axis=axis) for a, b in zip(start, end, strict=True)]
-        return jnp.stack([part.mean(axis) for part in parts], axis)
-    # Gathered, not multiplied by a matrix of weights: an inf or NaN may touch its own windows only.
-    longest = int((end - start).max(initial=1))
-    index = start[:, None] + np.arange(longest)
-    taken = jnp.take(x, np.minimum(index, size - 1), axis=axis)
-    inside = (index < end[:, None]).reshape((1,) * axis + (windows, longest) + (1,) * (x.ndim - axis - 1))
-    total = jnp.where(inside, taken, jnp.zeros((), x.dtype)).sum(axis + 1)
+    # Taken, not multiplied by a matrix of weights: an inf or NaN may touch its own windows only.
+    index = start[:, None] + np.arange(int((end - start).max(initial=1)))
+    total = resample(x, {axis: Taps(np.minimum(index, size - 1), used=index < end[:, None])})
     count = jnp.asarray(end - start, x.dtype).reshape(-1, *(1,) * (x.ndim - axis - 1))
     return total / jnp.broadcast_to(count, total.shape)

@@ -306,8 +306,6 @@ def _attend(
             "pass dropout_key=jax.random.key(0)"
         )
     if not need_weights and not dropout_p and query.dtype not in HALF:
-        if isinstance(scale, jax.Array):
-            query, scale = query * scale, 1.0
         return of_all_heads(_Attention(is_causal, scale), query, key, value, mask), None
     scores = _scores(query, key, mask, is_causal, scale)
     weights = softmax(scores, dim=-1) if need_weights else _softmax_or_zero(scores)

@@ -35,7 +35,7 @@ class Form:
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def _compiled(compute: Callable[..., Any], problem: Any, only: str | None, *arrays: jax.Array) -> Any:
+def _compiled(compute: Callable[..., Any], problem: Any, named: str | None, *arrays: jax.Array) -> Any:
     return compute(problem, *arrays)
 
 

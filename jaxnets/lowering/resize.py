@@ -75,21 +75,24 @@ def resample(x: jax.Array, tables: Mapping[int, Taps], derivative: Mapping[int, 
     The gradient is made by the transposed tables: the transpose of a gather is a scatter, ten times as slow on a CPU.
     """
     last_first = tuple(sorted(tables.items(), reverse=True))
-    back = tuple((axis, taps.transposed(x.shape[axis])) for axis, taps in sorted((derivative or tables).items()))
-    return _resampled(last_first, back, x)
+    return _resampled(last_first, tuple(sorted((derivative or tables).items())), x)
 
 
 Tables = tuple[tuple[int, Taps], ...]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _resampled(tables: Tables, back: Tables, x: jax.Array) -> jax.Array:
+def _resampled(tables: Tables, derivative: Tables, x: jax.Array) -> jax.Array:
     return _through(tables, x)
 
 
 @_resampled.defjvp
-def _resampled_jvp(tables: Tables, back: Tables, primals: Sequence, tangents: Sequence) -> tuple[jax.Array, jax.Array]:
-    y = _resampled(tables, back, *primals)
+def _resampled_jvp(
+    tables: Tables, derivative: Tables, primals: Sequence, tangents: Sequence
+) -> tuple[jax.Array, jax.Array]:
+    (x,) = primals
+    y = _resampled(tables, derivative, x)
+    back = tuple((axis, taps.transposed(x.shape[axis])) for axis, taps in derivative)
     return y, jax.linear_transpose(partial(_through, back), y)(*tangents)[0]
 
 

@@ -86,13 +86,13 @@ def sum_by_axis(windows: Windows, x: jax.Array) -> jax.Array:
 def _sum_by_axis_jvp(windows: Windows, primals: Sequence, tangents: Sequence) -> tuple[jax.Array, jax.Array]:
     (x,), (tangent,) = primals, tangents
     y = sum_by_axis(windows, x)
-    # what made `y` would be computed again for each place of a window
     return y, jax.linear_transpose(lambda y: _places(windows, y), y)(tangent)[0]
 
 
 @partial(jax.jit, static_argnums=0)
 def _places(windows: Windows, y: jax.Array) -> jax.Array:
     """The transpose of the windows' sums: at each place of the plane the sum of the windows which that is in."""
+    # what made `y` would be computed again for each place of a window
     return alone(lambda: _places_by_axis(windows, y))
 
 
