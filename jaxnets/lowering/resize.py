@@ -57,7 +57,7 @@ class Taps:
         source, taps = source[order], taps[order]
         times = np.bincount(source, minlength=size)
         place = np.arange(len(source)) - (np.cumsum(times) - times)[source]
-        most = max(int(times.max(initial=0)), 1)
+        most = int(times.max(initial=0))
         output, weight = np.zeros((size, most), np.int64), None
         output[source, place] = taps // count
         if self.weight is not None:
@@ -109,6 +109,8 @@ def _through(tables: Tables, x: jax.Array) -> jax.Array:
 
 def _along(x: jax.Array, axis: int, taps: Taps) -> jax.Array:
     outputs, count = taps.source.shape
+    if not count:
+        return jnp.zeros((*x.shape[:axis], outputs, *x.shape[axis + 1 :]), x.dtype)
     if count <= UNROLLED:
         return sum(_tap(x, axis, taps, k) for k in range(count))  # type: ignore[return-value]
     shape = (*x.shape[:axis], outputs, count, *x.shape[axis + 1 :])

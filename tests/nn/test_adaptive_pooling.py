@@ -60,6 +60,12 @@ def test_an_element_of_several_windows_adds_up():
     assert jax.grad(lambda x: F.adaptive_max_pool1d(x, 3).sum())(x).tolist() == [[0.0, 2.0, 1.0, 0.0]]
 
 
+@pytest.mark.parametrize("size", [0, (0, 3), (3, 0)])
+def test_no_windows_have_a_gradient_of_zeros(size):
+    x = jnp.ones((1, 2, 5, 7))
+    assert not jax.grad(lambda x: F.adaptive_avg_pool2d(x, size).sum())(x).any()
+
+
 def test_forward_mode_and_second_derivatives():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 4)).astype(np.float32))
 
