@@ -121,6 +121,15 @@ ATTENTIONS = {
     for n, h, t, e in ((8, 8, 256, 64), (4, 8, 384, 64), (2, 2, 512, 64), (4, 8, 512, 64), (2, 4, 1024, 64))
 }
 
+# the same of bfloat16, causal or not, on a GPU
+HALF_ATTENTIONS = {
+    f"attention {n} x {h} heads, {t} x {e}, bfloat16{', causal' * causal}": (n, h, t, e, "bfloat16", causal)
+    for n, h, t, e, causal in (
+        (16, 12, 64, 64, False), (8, 12, 197, 64, False), (8, 16, 512, 64, True), (8, 16, 1000, 128, True),
+        (4, 16, 2048, 64, False), (2, 16, 4096, 128, True),
+    )
+}  # fmt: skip
+
 # batch, channels, side, kernel, stride, padding
 POOLINGS = {
     "pool 2x2, 64 ch, 56x56": (8, 64, 56, 2, 2, 0),
@@ -158,6 +167,9 @@ def main(
     for name, problem in PROBLEMS.items():
         if matches(name, only):
             time_convolution(name, *problem)
+    for name, shape in HALF_ATTENTIONS.items():
+        if ON_GPU and matches(name, only):
+            time_attention(name, *shape)
     if ON_GPU:
         return  # the other tables are a CPU's
     for name, shape in RECURRENCES.items():
@@ -196,15 +208,21 @@ def time_recurrence(name: str, cell: str, steps: int, batch: int, inputs: int, s
     time_forms(name, recurrence.FORMS, recurrence.Problem(batch, size, inputs), (output, train), x, weights)
 
 
-def time_attention(name: str, batch: int, count: int, length: int, size: int) -> None:
-    """A line for the outputs, and one for a training step, of all heads at once and head by head."""
+def time_attention(
+    name: str, batch: int, count: int, length: int, size: int, dtype: str = "float32", is_causal: bool = False
+) -> None:
+    """A line for the outputs, and one for a training step, of all heads at once and in other forms."""
     random = np.random.default_rng(0)
-    arrays = [jax.numpy.asarray(random.standard_normal((batch, count, length, size), np.float32)) for _ in range(3)]
+    shape = (batch, count, length, size)
+    arrays = [jax.numpy.asarray(random.standard_normal(shape, np.float32), dtype) for _ in range(3)]
+
+    def output(*arrays: Any) -> Any:
+        return F.scaled_dot_product_attention(*arrays, is_causal=is_causal)
 
     def train(*arrays: Any) -> Any:
-        return jax.grad(lambda *x: jax.numpy.square(F.scaled_dot_product_attention(*x)).sum(), (0, 1, 2))(*arrays)
+        return jax.grad(lambda *x: jax.numpy.square(output(*x)).astype(np.float32).sum(), (0, 1, 2))(*arrays)
 
-    time_forms(name, heads.FORMS, heads.Problem.of(*arrays), (F.scaled_dot_product_attention, train), *arrays)
+    time_forms(name, heads.FORMS, heads.Problem.of(*arrays, None), (output, train), *arrays)
 
 
 def time_pooling(name: str, batch: int, channels: int, side: int, kernel: int, stride: int, padding: int) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.compare import PASSES, On, Only, Report, Seconds, With, run
-from benchmarks.rows import ROWS, SCALING
+from benchmarks.rows import ON_GPU, ROWS, SCALING
 from benchmarks.where import Device
 
 SIDES = ("torch", "jaxnets", "torch compiled", "flax", "equinox", "lax")
@@ -26,7 +26,8 @@ def main(
     scaling: Annotated[bool, typer.Option(help="The rows over batch, length and channels.")] = False,
 ) -> None:
     """Times the forward pass and a pass with gradients of each layer."""
-    tasks = [f"{row.name} | {pass_}" for row in (SCALING if scaling else ROWS) for pass_ in PASSES]
+    rows = SCALING if scaling else ROWS + ON_GPU * (device == Device.GPU)
+    tasks = [f"{row.name} | {pass_}" for row in rows for pass_ in PASSES]
     options = {"only": only, "report": report, "seconds": seconds, "with_": with_, "device": device}
     run(tasks, ("benchmarks.frameworks",), SIDES, **options, tolerance=TOLERANCE)
 

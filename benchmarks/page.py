@@ -137,11 +137,11 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def machine(rows: list[dict[str, Any]]) -> str:
-    """The device and the versions of the last run."""
+    """The devices, and the versions of the last run."""
     if not rows:
         raise SystemExit("benchmarks.page: no results; run make bench first")
     on = max((row["on"] for row in rows), key=lambda on: on["date"])
-    where = f"device {on['device']}"
+    where = f"device {' or '.join(sorted({row['on']['device'] for row in rows}))}"
     if on["device"] == "cpu":
         where = f"{platform.machine()}, {os.cpu_count()} cores, {where}"
     return f"{where}, torch {on['torch']}, JAX {on['JAX']}, {on['date']}."

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-__all__ = ["ROWS", "SCALING", "Ints", "Row", "cotangent", "inputs", "values"]
+__all__ = ["ON_GPU", "ROWS", "SCALING", "Ints", "Row", "cotangent", "inputs", "values"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Row:
     """A layer. `make` takes `torch.nn` or what looks like it, `call` the layer and its inputs.
 
     `shapes` are those of the inputs, batch or time first. With `times` the layer is fed its own output so many times,
-    in JAX in the body of a `lax.scan`.
+    in JAX in the body of a `lax.scan`. With `half` the inputs are of bfloat16.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Row:
     shapes: tuple[tuple[int, ...] | Ints, ...]
     call: Callable[..., Any] = lambda layer, *inputs: layer(*inputs)
     times: int = 1
+    half: bool = False
 
 
 def inputs(row: Row) -> list[np.ndarray]:
@@ -86,6 +88,10 @@ def _recurrent(name: str, make: Callable[[Any], Any], *shapes: tuple[int, ...]) 
 
 def _sdpa(nn: Any) -> Any:
     return nn.functional.scaled_dot_product_attention
+
+
+def _causal(nn: Any) -> Any:
+    return partial(_sdpa(nn), is_causal=True)
 
 
 def _attend(layer: Any, *inputs: Any) -> Any:
@@ -171,3 +177,11 @@ SCALING = (
     *(_recurrent(f"LSTM T{t} B32 I64 H64", lambda nn: nn.LSTM(64, 64), (t, 32, 64)) for t in (16, 64, 256, 1024)),
     *(_row(f"attention, 2 x 8 heads, {t} x 64", _sdpa, *[(2, 8, t, 64)] * 3) for t in (64, 256, 1024)),
 )  # fmt: skip
+
+ON_GPU = tuple(
+    _row(f"attention, {n} x {h} heads, {t} x {e}, bfloat16{name}", make, *[(n, h, t, e)] * 3, half=True)
+    for n, h, t, e, name, make in (
+        (8, 12, 197, 64, "", _sdpa), (8, 16, 1024, 64, ", causal", _causal), (2, 16, 4096, 128, ", causal", _causal)
+    )
+)  # fmt: skip
+"""What only a GPU measures."""

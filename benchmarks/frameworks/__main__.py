@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clock import serve
-from benchmarks.rows import ROWS, SCALING
+from benchmarks.rows import ON_GPU, ROWS, SCALING
 
 
 def main(framework: str, results: str) -> None:
     """Serves rows, named `NAME | forward` or `NAME | train`."""
-    rows = {row.name: row for row in ROWS + SCALING}
+    rows = {row.name: row for row in ROWS + SCALING + ON_GPU}
     module = importlib.import_module(f"benchmarks.frameworks.{framework.removesuffix(' compiled')}")
 
     def prepare(task: str) -> tuple[Callable[[], Any], dict[str, Any], dict[str, Any]]:
@@ -21,9 +21,10 @@ def main(framework: str, results: str) -> None:
         if not hasattr(module, "pure"):
             work, arrays = module.prepared(rows[name], train, framework.endswith(" compiled"))
             return work, {}, arrays
-        from benchmarks.frameworks.jit import compiled_work, repeated
+        from benchmarks.frameworks.jit import compiled_work, in_half, repeated
 
         pure = repeated(module.pure(rows[name], train), rows[name].times)
+        pure = in_half(pure) if rows[name].half else pure
         work, arrays, seconds = compiled_work(pure, train)
         return work, {"compile": seconds}, arrays
 

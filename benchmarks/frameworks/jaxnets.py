@@ -37,7 +37,7 @@ def layer(row: Row) -> Any:
 def known(row: Row, table: Mapping[str, Any]) -> tuple[Any, str, Any]:
     """The row's layer, the name of its kind, and what another framework's table has for it."""
     made = layer(row)
-    kind = getattr(made, "__name__", type(made).__name__)
+    kind = getattr(getattr(made, "func", made), "__name__", type(made).__name__)  # of a partial, what it calls
     if kind not in table:
         raise NoSuchLayerError(kind)
     return made, kind, table[kind]

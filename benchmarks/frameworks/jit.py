@@ -12,7 +12,7 @@ from jax import lax
 
 from benchmarks.rows import cotangent
 
-__all__ = ["NoSuchLayerError", "Pure", "axis_first", "axis_last", "compiled_work", "repeated", "same"]
+__all__ = ["NoSuchLayerError", "Pure", "axis_first", "axis_last", "compiled_work", "in_half", "repeated", "same"]
 
 
 class NoSuchLayerError(NotImplementedError):
@@ -55,6 +55,11 @@ def repeated(pure: Pure, times: int) -> Pure:
     return replace(pure, call=call) if times > 1 else pure
 
 
+def in_half(pure: Pure) -> Pure:
+    """The same of inputs in bfloat16."""
+    return replace(pure, inputs=[jnp.asarray(x, jnp.bfloat16) for x in pure.inputs])
+
+
 def compiled_work(pure: Pure, train: bool) -> tuple[Callable[[], Any], dict[str, np.ndarray], float]:
     """The work, its results in torch's layout, and the seconds of compilation."""
     parameters = jax.tree.map(jnp.asarray, pure.parameters)
@@ -64,8 +69,8 @@ def compiled_work(pure: Pure, train: bool) -> tuple[Callable[[], Any], dict[str,
     def forward(parameters: Any, inputs: Sequence[Any]) -> Any:
         return pure.call(parameters, *inputs), ((), ())
 
-    shape = jax.eval_shape(forward, parameters, given)[0].shape
-    along = jnp.asarray(pure.from_torch(cotangent(pure.to_torch(np.empty(shape, np.float32)).shape)))
+    made = jax.eval_shape(forward, parameters, given)[0]
+    along = jnp.asarray(pure.from_torch(cotangent(pure.to_torch(np.empty(made.shape, np.float32)).shape)), made.dtype)
 
     def step(parameters: Any, inputs: Sequence[Any]) -> Any:
         def call(parameters: Any, wanted: Sequence[Any]) -> Any:
@@ -89,4 +94,4 @@ def compiled_work(pure: Pure, train: bool) -> tuple[Callable[[], Any], dict[str,
     if train:
         results |= {f"input {i}": pure.to_torch(x) for i, x in zip(floating, of_inputs, strict=True)}
         results |= pure.names(of_parameters)
-    return work, {name: np.asarray(value) for name, value in results.items()}, seconds
+    return work, {name: np.asarray(value, np.float32) for name, value in results.items()}, seconds

@@ -101,9 +101,12 @@ def _cross_entropy(m: Any) -> Call:
     return call
 
 
-def _attention(p: Any, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-    heads_last = (x.swapaxes(1, 2) for x in (q, k, v))
-    return jax.nn.dot_product_attention(*heads_last).swapaxes(1, 2)
+def _attention(m: Any) -> Call:
+    def call(p: Any, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+        heads_third = (x.swapaxes(1, 2) for x in (q, k, v))
+        return jax.nn.dot_product_attention(*heads_third, **getattr(m, "keywords", {})).swapaxes(1, 2)
+
+    return call
 
 
 def _multi_head(m: Any) -> Call:
@@ -174,7 +177,7 @@ CALLS: dict[str, Callable[[Any], Call]] = {
     "CrossEntropyLoss": _cross_entropy,
     "Embedding": lambda m: lambda p, x: p["weight"][x],
     "MultiheadAttention": _multi_head,
-    "scaled_dot_product_attention": lambda m: _attention,
+    "scaled_dot_product_attention": _attention,
     "Upsample": _upsample,
     "LSTM": partial(_recurrent, _lstm_step, 2),
     "GRU": partial(_recurrent, _gru_step, 1),

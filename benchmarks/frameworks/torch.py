@@ -17,6 +17,8 @@ def prepared(row: Row, train: bool, compiled: bool) -> tuple[Callable[[], Any], 
     layer = row.make(torch.nn)
     leaves: dict[str, torch.Tensor] = {}
     arguments = [to_device(torch.from_numpy(value)) for value in inputs(row)]
+    if row.half:
+        arguments = [x.bfloat16() for x in arguments]
     if train:
         leaves |= {f"input {i}": x.requires_grad_() for i, x in enumerate(arguments) if x.is_floating_point()}
     if isinstance(layer, torch.nn.Module):
@@ -31,7 +33,8 @@ def prepared(row: Row, train: bool, compiled: bool) -> tuple[Callable[[], Any], 
         return inputs[0]
 
     with torch.no_grad():
-        along = to_device(torch.from_numpy(cotangent(tuple(forward(*arguments).shape))))
+        output = forward(*arguments)
+        along = to_device(torch.from_numpy(cotangent(tuple(output.shape)))).to(output.dtype)
 
     if compiled:
         forward = torch.compile(forward)
@@ -42,4 +45,4 @@ def prepared(row: Row, train: bool, compiled: bool) -> tuple[Callable[[], Any], 
             return [output, *torch.autograd.grad(output, list(leaves.values()), along)] if train else [output]
 
     results = dict(zip(["output", *leaves], work(), strict=False))
-    return work, {name: value.detach().cpu().numpy() for name, value in results.items()}
+    return work, {name: value.detach().cpu().float().numpy() for name, value in results.items()}

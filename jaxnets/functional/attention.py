@@ -63,8 +63,8 @@ def scaled_dot_product_attention(
             missing.
 
     Differences from torch: the random numbers come from `dropout_key`. In half precision the scores and their softmax
-    are computed in float32. A masked key of NaN makes its row NaN, but with `is_causal` it does not, whichever of its
-    kernels torch would choose.
+    are computed in float32; on CUDA large ones, without mask and dropout, by cuDNN, which keeps none. A masked key of
+    NaN makes its row NaN, but with `is_causal` it does not, whichever of its kernels torch would choose.
 
     >>> q, k = jnp.array([[1.0, 0.0]]), jnp.array([[1.0, 0.0], [0.0, 1.0]])
     >>> scaled_dot_product_attention(q, k, jnp.array([[1.0], [3.0]]), scale=0.0).tolist()
@@ -305,13 +305,12 @@ def _attend(
             f"dropout_key: expected a jax random key with dropout_p={dropout_p}, got None; "
             "pass dropout_key=jax.random.key(0)"
         )
-    if not need_weights and not dropout_p and query.dtype not in HALF:
+    if not need_weights and not dropout_p:
         return of_all_heads(_Attention(is_causal, scale), query, key, value, mask), None
     scores = _scores(query, key, mask, is_causal, scale)
     weights = softmax(scores, dim=-1) if need_weights else _softmax_or_zero(scores)
     weights = dropout(weights, dropout_p, key=dropout_key)
-    output = _product(weights.astype(value.dtype), value).astype(query.dtype)
-    return output, weights if need_weights else None
+    return _weighted(weights, value), weights if need_weights else None
 
 
 @dataclass(frozen=True)
@@ -322,7 +321,15 @@ class _Attention:
     scale: float
 
     def __call__(self, query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None) -> jax.Array:
-        return _means(_scores(query, key, mask, self.is_causal, self.scale), value)
+        scores = _scores(query, key, mask, self.is_causal, self.scale)
+        if query.dtype in HALF:
+            return _weighted(_softmax_or_zero(scores), value)
+        return _means(scores, value)
+
+
+def _weighted(weights: jax.Array, value: jax.Array) -> jax.Array:
+    """The sums of values, each by its weight."""
+    return _product(weights.astype(value.dtype), value).astype(value.dtype)
 
 
 def _scores(query: jax.Array, key: jax.Array, mask: jax.Array | None, is_causal: bool, scale: float) -> jax.Array:
