@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.compare import PASSES, On, Only, Report, Seconds, With, run
+from benchmarks.every import EVERY
 from benchmarks.rows import ON_GPU, ROWS, SCALING
 from benchmarks.where import Device
 
@@ -24,9 +25,10 @@ def main(
     with_: With = None,
     device: On = Device.CPU,
     scaling: Annotated[bool, typer.Option(help="The rows over batch, length and channels.")] = False,
+    every: Annotated[bool, typer.Option(help="A row for each other layer.")] = False,
 ) -> None:
     """Times the forward pass and a pass with gradients of each layer."""
-    rows = SCALING if scaling else ROWS + ON_GPU * (device == Device.GPU)
+    rows = SCALING if scaling else EVERY if every else ROWS + ON_GPU * (device == Device.GPU)
     tasks = [f"{row.name} | {pass_}" for row in rows for pass_ in PASSES]
     options = {"only": only, "report": report, "seconds": seconds, "with_": with_, "device": device}
     run(tasks, ("benchmarks.frameworks",), SIDES, **options, tolerance=TOLERANCE)

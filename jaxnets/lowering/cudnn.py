@@ -109,15 +109,17 @@ def _pulled(formula: Attention, *arrays: Any) -> tuple[jax.Array, Callable[[jax.
     def heads_third(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
         batch, length, keys = len(query), query.shape[2], key.shape[2]
         arrays = (jnp.swapaxes(x, 1, 2) for x in (query, key, value))
-        lengths = {}
+        queries, others = None, None
         if length % 2 or keys % 2:  # its gradient takes an even number of queries and of keys
             arrays = (jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0), (0, 0))) for x in arrays)
-            lengths = {
-                "query_seq_lengths": jnp.full(batch, length, jnp.int32),
-                "key_value_seq_lengths": jnp.full(batch, keys, jnp.int32),
-            }
+            queries, others = jnp.full(batch, length, jnp.int32), jnp.full(batch, keys, jnp.int32)
         output = jax.nn.dot_product_attention(
-            *arrays, scale=formula.scale, is_causal=formula.is_causal, implementation="cudnn", **lengths
+            *arrays,
+            query_seq_lengths=queries,
+            key_value_seq_lengths=others,
+            scale=formula.scale,
+            is_causal=formula.is_causal,
+            implementation="cudnn",
         )
         return jnp.swapaxes(output[:, :length], 1, 2)
 

@@ -227,18 +227,43 @@ def argmax_of_windows(x: jax.Array, windows: Sequence[np.ndarray | jax.Array]) -
     `windows` has the positions of the elements along each axis, in ascending order: `(windows, length)`, or
     `(*leading, windows, length)` where they differ from plane to plane.
     """
-    best = lax.stop_gradient(x)
-    index, weight = None, 1
+    best, weight = lax.stop_gradient(x), 1
+    index = jnp.zeros_like(best, jnp.asarray(windows[0]).dtype)
     for axis, positions in _last_first(x, windows):
-        best = _windowed(best, positions, axis)
-        steps = jnp.asarray(positions) * weight
-        leading = steps.shape[:-2]
-        around = (1,) * (axis - len(leading)), (1,) * (best.ndim - axis - 2)
-        steps = jnp.broadcast_to(steps.reshape(*leading, *around[0], *steps.shape[-2:], *around[1]), best.shape)
-        index = steps if index is None else steps + _windowed(index, positions, axis)
-        best, index = _first_maximum(best, index, axis + 1)
+        best, index = _first_maxima(best, index, positions, axis, weight)
         weight *= x.shape[axis]
-    return index  # type: ignore[return-value]  # there is an axis
+    return index
+
+
+FEW = 25
+"""Windows along an axis, of which each is a slice in the compiled program."""
+
+
+def _first_maxima(
+    best: jax.Array, index: jax.Array, positions: np.ndarray | jax.Array, axis: int, weight: int
+) -> tuple[jax.Array, jax.Array]:
+    """The maximum of each window along an axis, and the index of that: the one before, and `weight * position`."""
+    if isinstance(positions, np.ndarray) and 0 < len(positions) <= FEW and not _is_every(positions, best.shape[axis]):
+        found = []
+        for start, end in zip(positions[:, 0], positions[:, -1] + 1, strict=True):
+            part, before = (lax.slice_in_dim(array, start, end, axis=axis) for array in (best, index))
+            steps = jnp.arange(start, end, dtype=index.dtype) * weight
+            found.append(_first_maximum(part, before + _along(steps, axis, 1, before.shape), axis))
+        return tuple(jnp.stack(arrays, axis) for arrays in zip(*found, strict=True))  # type: ignore[return-value]
+    best, index = _windowed(best, positions, axis), _windowed(index, positions, axis)
+    return _first_maximum(best, index + _along(jnp.asarray(positions) * weight, axis, 2, index.shape), axis + 1)
+
+
+def _along(numbers: jax.Array, axis: int, count: int, shape: Ints) -> jax.Array:
+    """Numbers `(*leading, *own)`, of which those are of the first axes and these of `count` from `axis` on."""
+    leading, own = numbers.shape[:-count], numbers.shape[-count:]
+    ones = (1,) * (axis - len(leading)), (1,) * (len(shape) - axis - count)
+    return jnp.broadcast_to(numbers.reshape(*leading, *ones[0], *own, *ones[1]), shape)
+
+
+def _is_every(positions: np.ndarray, size: int) -> bool:
+    """Whether windows have every element of an axis once."""
+    return np.array_equal(positions.ravel(), np.arange(size))
 
 
 @partial(jax.jit, static_argnums=2)
@@ -332,23 +357,21 @@ def _windowed(x: jax.Array, positions: np.ndarray | jax.Array, axis: int) -> jax
         ones = (1,) * (axis - len(leading)), (1,) * (x.ndim - axis - 1)
         places = positions.reshape(*leading, *ones[0], count * length, *ones[1])
         x = jnp.take_along_axis(x, places, axis=axis, mode="clip")
-    elif not np.array_equal(positions.ravel(), np.arange(x.shape[axis])):
+    elif not _is_every(positions, x.shape[axis]):
         x = jnp.take(x, positions.ravel(), axis=axis, mode="clip")
     return x.reshape(*x.shape[:axis], count, length, *x.shape[axis + 1 :])
 
 
 def _first_maximum(x: jax.Array, index: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
-    """The maximum along an axis and its index: of equals the smallest index, of NaN the greatest."""
+    """The maximum along an axis and its index: of equals the smallest index, of NaN the greatest.
 
-    def greater(left: tuple[jax.Array, jax.Array], right: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        # whichever way the backend pairs the elements, the same one wins
-        (a, i), (b, j) = left, right
-        a_nan, b_nan = a != a, b != b
-        wins = jnp.where(a_nan & b_nan, j > i, b_nan | (~a_nan & ((b > a) | ((b == a) & (j < i)))))
-        return jnp.where(wins, b, a), jnp.where(wins, j, i)
-
-    last = np.asarray(jnp.iinfo(index.dtype).max, index.dtype)
-    return lax.reduce((x, index), (_lowest(x), last), greater, (axis,))
+    Two folds of one array each: XLA's CPU backend takes ten times as long for one of two arrays.
+    """
+    best = x.max(axis)
+    none = jnp.full((), jnp.iinfo(index.dtype).min, index.dtype)
+    wins = x == jnp.broadcast_to(jnp.expand_dims(best, axis), x.shape)
+    found = jnp.where(x != x, index, jnp.where(wins, -1 - index, none)).max(axis)
+    return best, jnp.where(found < 0, -1 - found, found)
 
 
 def _flat(x: jax.Array, kernel: Ints) -> jax.Array:

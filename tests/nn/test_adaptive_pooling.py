@@ -93,7 +93,7 @@ def test_the_program_does_not_grow_with_the_windows():
         run = jax.grad(lambda x: F.adaptive_max_pool1d(x, size).sum())
         return str(jax.make_jaxpr(run)(jnp.ones((1, 1000)))).count("=")
 
-    assert count(331) == count(7)
+    assert count(331) == count(26)  # fewer windows are a slice each
 
 
 x3, x4 = jnp.ones((2, 5, 5)), jnp.ones((2, 2, 5, 5))
