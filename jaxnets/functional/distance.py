@@ -10,6 +10,7 @@ from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.precision import wide
+from jaxnets.lowering.extremes import greatest, least
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
 
@@ -143,7 +144,7 @@ def _distances(x: jax.Array, p: float) -> jax.Array:
     """`(N, N)` distances of the rows."""
     if p == math.inf and not x.shape[1]:
         return jnp.zeros((len(x), len(x)), x.dtype)
-    return _by_rows(lambda row: _norm(row[None] - x, p, (1,))[:, 0], x)
+    return _by_rows(lambda row: norm_of_difference(row[None] - x, p)[:, 0], x)
 
 
 @_distances.defjvp
@@ -189,6 +190,14 @@ def vector_norm(x: jax.Array, p: float, dim: int | Sequence[int] | None = None, 
     return norm if keepdim else norm.squeeze(axes)
 
 
+def norm_of_difference(x: jax.Array, p: float) -> jax.Array:
+    """The norm over the last axis, which is kept. The count of what is not 0 is NaN where there is one, as in torch."""
+    if p == 0:
+        counted = jnp.where(jnp.isnan(x), jnp.full((), jnp.nan, x.dtype), (x != 0).astype(x.dtype))
+        return counted.sum(-1, keepdims=True)
+    return vector_norm(x, p, -1)
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(1, 2))
 def _norm(x: jax.Array, p: float, axes: tuple[int, ...]) -> jax.Array:
     """The norm with its axes kept."""
@@ -200,7 +209,7 @@ def _norm(x: jax.Array, p: float, axes: tuple[int, ...]) -> jax.Array:
     if p == 0:
         return (size != 0).astype(size.dtype).sum(axes, keepdims=True)
     if math.isinf(p):
-        return (size.max if p > 0 else size.min)(axes, keepdims=True)
+        return (greatest if p > 0 else least)(size, axes, keepdims=True)
     if p == 1:
         return size.sum(axes, keepdims=True)
     return (size**p).sum(axes, keepdims=True) ** (1 / p)

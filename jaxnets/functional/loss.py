@@ -362,13 +362,17 @@ def _bernoulli_slope_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Ar
 
 
 def _bounded_variance(x: jax.Array, bound: float) -> jax.Array:
-    return jnp.maximum((1 - x) * x, jnp.full((), bound, x.dtype))
+    return _at_least(bound, (1 - x) * x)
 
 
 @jax.custom_jvp
 def _bernoulli(x: jax.Array, target: jax.Array) -> jax.Array:
-    low = jnp.full((), -100, x.dtype)
-    return (target - 1) * jnp.maximum(jnp.log1p(-x), low) - target * jnp.maximum(jnp.log(x), low)
+    return (target - 1) * _at_least(-100, jnp.log1p(-x)) - target * _at_least(-100, jnp.log(x))
+
+
+def _at_least(bound: float, x: jax.Array) -> jax.Array:
+    """The greater of the two, NaN where there is one."""
+    return jnp.where(x < bound, jnp.full((), bound, x.dtype), x)
 
 
 def _bernoulli_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:

@@ -22,6 +22,7 @@ from jaxnets.functional.reduction import (
     not_bool,
     reduced,
 )
+from jaxnets.lowering.extremes import smaller
 
 __all__ = [
     "cosine_embedding_loss",
@@ -304,7 +305,7 @@ def _triplet(
     if swap:
         between = distance(positive, negative)
         common = floating(far, between)
-        far = jnp.minimum(*broadcast(negative=far.astype(common), positive=between.astype(common)))
+        far = smaller(*broadcast(negative=far.astype(common), positive=between.astype(common)))
     dtype = floating_or_default(near, far)
     near, far = (wide(x.astype(dtype)) for x in broadcast(positive=near, negative=far))
     return reduced(at_least_zero(margin + near - far), None, reduction, dtype)

@@ -459,7 +459,7 @@ def _clamped(x: jax.Array, bound: float) -> jax.Array:
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _at_least(x: jax.Array, bound: float) -> jax.Array:
     """`max(x, bound)`, differentiated as if it were `x`."""
-    return jnp.maximum(x, jnp.full((), bound, x.dtype))
+    return jnp.where(x < bound, jnp.full((), bound, x.dtype), x)
 
 
 _at_least.defjvp(lambda bound, primals, tangents: (_at_least(primals[0], bound), tangents[0]))

@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from jaxnets import check
+from jaxnets.functional.distance import vector_norm
 from jaxnets.functional.precision import wide
 from jaxnets.lowering.derivative import with_derivative_of
 from jaxnets.lowering.mesh import automatic, layout, rows_at
@@ -325,7 +326,7 @@ def renormalised(input: jax.Array, weight: jax.Array, max_norm: float, norm_type
 
     def table(input: jax.Array, weight: jax.Array) -> jax.Array:
         rows = weight.at[input].get(mode="fill")
-        norm = jnp.linalg.norm(wide(rows), ord=norm_type, axis=-1, keepdims=True)
+        norm = vector_norm(wide(rows), norm_type, -1)
         scale = jnp.where(norm > max_norm, max_norm / (norm + 1e-7), jnp.ones_like(norm)).astype(rows.dtype)
         return weight.at[input].set(rows * jnp.broadcast_to(scale, rows.shape), mode="drop")
 

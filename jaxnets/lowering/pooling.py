@@ -5,7 +5,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from jax import lax
 from jaxnets.lowering.alone import alone, alone_on_cpu
 from jaxnets.lowering.choice import Form, choose
 from jaxnets.lowering.derivative import with_derivative_of
+from jaxnets.lowering.extremes import greatest
 from jaxnets.lowering.interleave import interleaved
 from jaxnets.lowering.mesh import automatic, has_explicit_axes, layout
 from jaxnets.lowering.sliding import Windows, by_axis, by_window, sum_by_axis
@@ -28,7 +29,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 def sum_pool(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs) -> jax.Array:
     """The sum of each window; padding is 0."""
-    return _folded(SUMS, Windows(x.shape[-len(kernel) :], kernel, stride, padding, (1,) * len(kernel)), x)
+    return _folded(SUMS, _sums, Windows(x.shape[-len(kernel) :], kernel, stride, padding, (1,) * len(kernel)), x)
 
 
 def max_pool(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilation: Ints) -> jax.Array:
@@ -88,22 +89,44 @@ def _max_pool(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilation
 
 
 def _greatest(x: jax.Array, kernel: Ints, stride: Ints, padding: Pairs, dilation: Ints) -> jax.Array:
-    return _folded(MAXIMA, Windows(x.shape[-len(kernel) :], kernel, stride, padding, dilation), x)
+    return _folded(MAXIMA, _maxima, Windows(x.shape[-len(kernel) :], kernel, stride, padding, dilation), x)
 
 
-def _folded(forms: Sequence[Form], windows: Windows, x: jax.Array) -> jax.Array:
+def _folded(
+    forms: Sequence[Form], xlas: Callable[[Windows, jax.Array], jax.Array], windows: Windows, x: jax.Array
+) -> jax.Array:
     """In the form that pays on CPU, elsewhere in XLA's own."""
-    on_cpu, xlas = (partial(form, windows) for form in (choose(forms, windows), forms[-1]))
-    return lax.platform_dependent(x, cpu=on_cpu, default=xlas)
+    return lax.platform_dependent(x, cpu=partial(choose(forms, windows), windows), default=partial(xlas, windows))
+
+
+def _sums(windows: Windows, x: jax.Array) -> jax.Array:
+    return by_window(lax.add, np.zeros((), x.dtype), windows, x)
+
+
+def _maxima(windows: Windows, x: jax.Array) -> jax.Array:
+    return by_window(lax.max, _lowest(x), windows, x)
+
+
+def _maxima_and_nan(windows: Windows, x: jax.Array) -> jax.Array:
+    """Windows that lie side by side are a maximum along axes to XLA, in which its CPU backend may lose NaN."""
+    found = _maxima(windows, x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        return found
+    has_nan = by_window(lax.bitwise_or, np.zeros((), bool), windows, x != x)
+    return jnp.where(has_nan, jnp.full((), jnp.nan, x.dtype), found)
 
 
 SUMS = (
     Form("by_axis", sum_by_axis, can=lambda windows: windows.are_short),
-    Form("by_window", lambda windows, x: by_window(lax.add, np.zeros((), x.dtype), windows, x)),
+    Form("by_window", _sums),
 )
 MAXIMA = (
-    Form("by_axis", lambda windows, x: by_axis(lax.max, _lowest(x), windows, x), can=lambda windows: windows.are_short),
-    Form("by_window", lambda windows, x: by_window(lax.max, _lowest(x), windows, x)),
+    Form(
+        "by_axis",
+        lambda windows, x: by_axis(lax.max, greatest, _lowest(x), windows, x),
+        can=lambda windows: windows.are_short,
+    ),
+    Form("by_window", _maxima_and_nan),
 )
 
 
@@ -186,7 +209,7 @@ def adaptive_max(x: jax.Array, output: Ints) -> jax.Array:
     The derivative is that of the element that `adaptive_argmax` names.
     """
     for axis, positions in _last_first(x, adaptive_windows(x.shape, output)):
-        x = _windowed(x, positions, axis).max(axis + 1)
+        x = greatest(_windowed(x, positions, axis), (axis + 1,))
     return x
 
 
@@ -371,6 +394,7 @@ def _first_maximum(x: jax.Array, index: jax.Array, axis: int) -> tuple[jax.Array
     none = jnp.full((), jnp.iinfo(index.dtype).min, index.dtype)
     wins = x == jnp.broadcast_to(jnp.expand_dims(best, axis), x.shape)
     found = jnp.where(x != x, index, jnp.where(wins, -1 - index, none)).max(axis)
+    best = jnp.where(found < 0, best, jnp.full((), jnp.nan, x.dtype))  # which XLA's CPU backend may have lost
     return best, jnp.where(found < 0, -1 - found, found)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from jaxnets import check
+from jaxnets.lowering.extremes import greater, smaller
 from jaxnets.ops.derivative import with_slope_of
 from jaxnets.ops.promotion import (
     BOOL,
@@ -240,12 +241,12 @@ def float_power(input: Operand, exponent: Operand) -> jax.Array:
 
 def maximum(input: Operand, other: Operand) -> jax.Array:
     """The greater of two; NaN where either is. The derivative of a tie is shared in halves."""
-    return _ordered(jnp.maximum, input, other)
+    return _ordered(greater, input, other)
 
 
 def minimum(input: Operand, other: Operand) -> jax.Array:
     """The smaller of two; NaN where either is. The derivative of a tie is shared in halves."""
-    return _ordered(jnp.minimum, input, other)
+    return _ordered(smaller, input, other)
 
 
 def _ordered(f: Callable[..., jax.Array], input: Operand, other: Operand) -> jax.Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnets import check
+from jaxnets.lowering.extremes import greatest, least
 from jaxnets.ops.binary import maximum, minimum
 from jaxnets.ops.derivative import with_slope_of
 from jaxnets.ops.promotion import BOOL, FLOATING, Dims, axes, axis, category, is_number, line, numbers
@@ -57,12 +58,12 @@ def _over(f: Callable[..., jax.Array], input: jax.Array, dim: Dims, keepdim: boo
 
 def amax(input: jax.Array, dim: Dims = (), keepdim: bool = False) -> jax.Array:
     """The greatest element over axes, NaN where there is one; equals share the derivative."""
-    return _over(jnp.max, input, dim, keepdim)
+    return _over(greatest, input, dim, keepdim)
 
 
 def amin(input: jax.Array, dim: Dims = (), keepdim: bool = False) -> jax.Array:
     """The smallest element over axes, NaN where there is one; equals share the derivative."""
-    return _over(jnp.min, input, dim, keepdim)
+    return _over(least, input, dim, keepdim)
 
 
 def aminmax(input: jax.Array, *, dim: int | None = None, keepdim: bool = False) -> Bounds:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnets import check
+from jaxnets.functional.distance import norm_of_difference
 from jaxnets.functional.distance import vector_norm as _vector_norm
 from jaxnets.functional.elementwise import absolute
 from jaxnets.ops import linalg
@@ -77,7 +78,7 @@ def cdist(x1: jax.Array, x2: jax.Array, p: float = 2.0, compute_mode: Any = None
     if not a.shape[-1]:
         return jnp.zeros(shape[:-1], a.dtype)
     difference = rows - columns
-    found = _vector_norm(difference, float(p), -1, keepdim=False)
+    found = norm_of_difference(difference, float(p))[..., 0]
     if p != math.inf:
         return found
     # at a tie of the maximum norm each of the greatest entries has all of the derivative, as in torch

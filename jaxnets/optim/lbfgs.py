@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxnets.check import choice
+from jaxnets.lowering.extremes import greatest
 from jaxnets.nn.precision import widest
 from jaxnets.optim import arguments
 from jaxnets.optim.line_search import Point, strong_wolfe
@@ -323,7 +324,9 @@ def _total(tree: Any) -> jax.Array:
 
 def _greatest(tree: Any) -> jax.Array:
     """The greatest absolute value; nan if there is one."""
-    return functools.reduce(jnp.maximum, [jnp.max(jnp.abs(x), initial=0) for x in jax.tree.leaves(tree)])
+    return functools.reduce(
+        jnp.maximum, [greatest(jnp.abs(x)) if x.size else jnp.zeros((), x.dtype) for x in jax.tree.leaves(tree)]
+    )
 
 
 def _scaled(a: jax.Array, x: Any) -> Any:
