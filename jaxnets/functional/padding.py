@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
 from jaxnets import check
+from jaxnets.lowering.borders import extended
 
 __all__ = ["pad"]
 
@@ -63,9 +63,7 @@ def pad(input: jax.Array, pad: Sequence[int], mode: str = "constant", value: flo
         fill = check.scalar("value", 0 if value is None else value).astype(input.dtype)
         borders = [(0, 0, 0)] * (input.ndim - len(pairs)) + [(*pair, 0) for pair in pairs]
         return lax.pad(input, fill, borders)
-    for axis, (left, right) in zip(axes, pairs, strict=True):
-        input = _pad_axis(input, axis, left, right, mode)
-    return input
+    return extended(input, dict(zip(axes, pairs, strict=True)), mode)
 
 
 def _check_axis(shape: tuple[int, ...], axis: int, left: int, right: int, mode: str) -> None:
@@ -79,23 +77,3 @@ def _check_axis(shape: tuple[int, ...], axis: int, left: int, right: int, mode: 
             f"pad: mode={mode!r} takes at most {max(most, 0)} on axis {axis} of size {size} (input has shape {shape}), "
             f"got {(left, right)}"
         )
-
-
-def _pad_axis(x: jax.Array, axis: int, left: int, right: int, mode: str) -> jax.Array:
-    """What is added is a slice of the axis itself. A negative number crops: before a circular turn, else after."""
-    if mode == "circular":
-        x = lax.slice_in_dim(x, max(-left, 0), x.shape[axis] - max(-right, 0), axis=axis)
-        left, right = max(left, 0), max(right, 0)
-    n, before, after = x.shape[axis], max(left, 0), max(right, 0)
-
-    def part(start: int, stop: int) -> jax.Array:
-        return lax.slice_in_dim(x, start, stop, axis=axis)
-
-    if mode == "reflect":
-        ends = jnp.flip(part(1, before + 1), axis), jnp.flip(part(n - 1 - after, n - 1), axis)
-    elif mode == "replicate":
-        ends = jnp.repeat(part(0, 1), before, axis), jnp.repeat(part(n - 1, n), after, axis)
-    else:
-        ends = part(n - before, n), part(0, after)
-    padded = jnp.concatenate([ends[0], x, ends[1]], axis) if before or after else x
-    return lax.slice_in_dim(padded, max(-left, 0), padded.shape[axis] - max(-right, 0), axis=axis)
