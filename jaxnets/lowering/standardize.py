@@ -34,7 +34,8 @@ def moments(x: jax.Array, axes: Sequence[int], axis_name: AxisName | None = None
     shift = lax.stop_gradient(over_all(_some(x, axes).mean(axes, keepdims=True)))
     shifted = x - shift
     count = math.prod(x.shape[axis] for axis in axes)
-    rest, of_squares = (over_all(total / count) for total in sums((shifted, jnp.square(shifted)), axes))
+    totals = (values.sum(tuple(axes), keepdims=True) for values in (shifted, jnp.square(shifted)))
+    rest, of_squares = (over_all(total / count) for total in totals)
     var = of_squares - jnp.square(rest)
     # Rounding may leave less than nothing. At 0 itself the derivatives are those of the formula.
     return shifted - rest, shift + rest, jnp.where(var < 0, jnp.zeros_like(var), var)
