@@ -14,6 +14,7 @@ from jax import lax
 from jaxnets.lowering.conv_problem import Problem
 from jaxnets.lowering.fold import fold, unfold
 from jaxnets.lowering.precision import wide
+from jaxnets.lowering.sums import sum_of_first_axis
 from jaxnets.lowering.windows import padded
 
 __all__ = [
@@ -74,7 +75,7 @@ def _outer(p: Problem, a: jax.Array, b: jax.Array) -> jax.Array:
         return jnp.swapaxes(_outer(p, b, a), 1, 2)  # XLA turns the second around: rather the smaller
     if _is_wide(p):
         # apart, as XLA would draw the sum into the products, which are slower then
-        return lax.optimization_barrier(jnp.matmul(a, jnp.swapaxes(b, -1, -2))).sum(0)
+        return sum_of_first_axis(lax.optimization_barrier(jnp.matmul(a, jnp.swapaxes(b, -1, -2))))
     return lax.dot_general(a, b, (((0, 3), (0, 3)), ((1,), (1,))))
 
 

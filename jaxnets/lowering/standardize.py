@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.lowering.sums import sums
+from jaxnets.lowering.sums import sum_of_first_axis, sums
 
 __all__ = ["AxisName", "moments", "standardized"]
 
@@ -100,5 +100,5 @@ def _summed_to(x: jax.Array, shape: Sequence[int]) -> jax.Array:
     """Sums over the axes that are 1 in `shape`; over one after the other, which XLA's CPU backend is faster at."""
     for axis in reversed(range(x.ndim)):
         if shape[axis] == 1 != x.shape[axis]:
-            x = x.sum(axis, keepdims=True)
+            x = x.sum(axis, keepdims=True) if axis else sum_of_first_axis(x)[None]
     return x

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import jax
@@ -12,7 +13,9 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import PartitionSpec
 
-__all__ = ["sums", "sums_of_last_axes"]
+from jaxnets.lowering.mesh import has_explicit_axes
+
+__all__ = ["sum_of_first_axis", "sums", "sums_of_last_axes"]
 
 Sizes = tuple[int, ...]
 """Of the axes that are summed, or along which something is spread."""
@@ -21,6 +24,8 @@ Sizes = tuple[int, ...]
 RUN = 1024
 # An addition waits for the one before it, so a loop of few sums takes the parts of an axis side by side.
 PARTS, CHAINS = (4, 2), 8
+FEW = 32
+"""Numbers of which each is a slice in the compiled program."""
 
 
 def sums(arrays: Sequence[jax.Array], axes: Sequence[int]) -> list[jax.Array]:
@@ -40,6 +45,19 @@ def sums(arrays: Sequence[jax.Array], axes: Sequence[int]) -> list[jax.Array]:
     rest = tuple(axis for axis in over if axis < together)
     found = sums_of_last_axes(arrays, ndim - together) if together < ndim else arrays
     return [(x.sum(rest) if rest else x).reshape(kept) for x in found]
+
+
+def sum_of_first_axis(x: jax.Array) -> jax.Array:
+    """The sum over the first axis, which goes.
+
+    Of few numbers each that lie far apart, XLA's CPU backend adds up those of one place after those of another; as
+    slices they are added as they lie in memory, up to fifty times as fast.
+    """
+    if not 1 < len(x) <= FEW or has_explicit_axes(x):
+        return x.sum(0)
+    return lax.platform_dependent(
+        x, cpu=lambda x: reduce(lax.add, [x[i] for i in range(len(x))]), default=lambda x: x.sum(0)
+    )
 
 
 def _in_runs(x: jax.Array) -> jax.Array:
