@@ -151,12 +151,18 @@ def main(device: On = Device.CPU) -> None:
     """Writes the page of a device."""
     gpu = device == Device.GPU
     page, results = ("benchmarks_gpu.md", "benchmarks/gpu") if gpu else ("benchmarks.md", "benchmarks")
-    names = "layers", "models", "scaling", "steps", "checkpoints"
-    layers, models, scaling, steps, checkpoints = (read(DOCS / results / f"{name}.jsonl") for name in names)
-    where = machine([*layers, *models, *scaling, *steps])
+    names = "layers", "every", "models", "scaling", "steps", "checkpoints"
+    layers, every, models, scaling, steps, checkpoints = (read(DOCS / results / f"{name}.jsonl") for name in names)
+    where = machine([*layers, *every, *models, *scaling, *steps])
     command, title = ("make bench DEVICE=gpu", " on a GPU") if gpu else ("make bench", "")
     text = TEXT.format(title=title, command=command, more=ON_GPU if gpu else ON_CPU, machine=where)
-    for title, rows, name in (("Layers", layers, "layers"), ("Models", models, "models"), ("Scaling", scaling, "")):
+    parts = (
+        ("Layers", layers, "layers"),
+        ("Other layers", every, ""),
+        ("Models", models, "models"),
+        ("Scaling", scaling, ""),
+    )
+    for title, rows, name in parts:
         if not rows:
             continue
         text += f"## {title}\n\n{means(rows)}\n"
@@ -172,7 +178,10 @@ def main(device: On = Device.CPU) -> None:
             f"## Files\n\nUntil names and shapes are known (open), and all numbers are read.\n\n{files(checkpoints)}\n"
         )
     (DOCS / page).write_text(text)
-    found = {name: summary(rows) for name, rows in (("layers", layers), ("models", models), ("steps", steps))}
+    found = {
+        name: summary(rows)
+        for name, rows in (("layers", layers), ("other layers", every), ("models", models), ("steps", steps))
+    }
     with (DOCS / results / "history.jsonl").open("a") as file:
         file.write(json.dumps({"machine": where, **found}) + "\n")
 

@@ -29,6 +29,7 @@ def pad(input: jax.Array, pad: Sequence[int], mode: str = "constant", value: flo
     Differences from torch: a circular border longer than what a negative number leaves of the axis is refused, where
     torch reads memory that it has not written.
 
+    >>> import jax.numpy as jnp
     >>> pad(jnp.array([[1, 2, 3]]), (2, 1), mode="reflect")
     Array([[3, 2, 1, 2, 3, 2]], dtype=int32)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-__all__ = ["Form", "choose", "only"]
+__all__ = ["Form", "choose", "is_known", "only"]
 
 _only: ContextVar[str | None] = ContextVar("only", default=None)
 
@@ -42,9 +42,22 @@ def _compiled(compute: Callable[..., Any], problem: Any, named: str | None, *arr
 def choose(forms: Sequence[Form], problem: Any, on_gpu: bool = False) -> Form:
     """The first form that pays; inside of `only(name)`, the form of this name, where there is one that can."""
     name = _only.get()
-    possible = [form for form in forms if form.can(problem)]
+    possible = [form for form in forms if _holds(form.can, problem)]
     named = [form for form in possible if form.name == name]
-    return (named or [form for form in possible if (form.pays_on_gpu if on_gpu else form.pays)(problem)])[0]
+    return (named or [form for form in possible if _holds(form.pays_on_gpu if on_gpu else form.pays, problem)])[0]
+
+
+def is_known(sizes: Sequence[Any]) -> bool:
+    """Whether sizes are numbers: `jax.export` has symbols, too."""
+    return all(isinstance(size, int) for size in sizes)
+
+
+def _holds(condition: Callable[[Any], bool], problem: Any) -> bool:
+    """Whether a condition is known to hold, which it may not be of a size that is a symbol."""
+    try:
+        return bool(condition(problem))
+    except jax.errors.InconclusiveDimensionOperation:
+        return False
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnets.lowering.bilinear import bilinear
+from jaxnets.lowering.choice import is_known
 from jaxnets.lowering.conv_forms import (
     gradient_of_input,
     gradient_of_weight,
@@ -46,7 +47,7 @@ def conv(
             return conv_by_planes(problem, x, weight, conv_in_form)
         return conv_in_form(problem, x, weight)
 
-    if not x.size * weight.size:
+    if not is_known(x.shape) or not x.size * weight.size:
         return plain(problem, x, weight)
     on_gpu = partial(conv_in_form, replace(problem, on_gpu=True))
     return lax.platform_dependent(x, weight, cpu=on_cpu, cuda=on_gpu, default=partial(plain, problem))
@@ -89,7 +90,7 @@ def conv_transpose(
         (n - 1) * s + e + o - p + 1
         for n, s, e, o, p in zip(x.shape[2:], stride, edges, output_padding, padding, strict=True)
     )
-    shape = jax.ShapeDtypeStruct((len(x), weight.shape[1] * groups, *size), x.dtype)
+    shape = jax.ShapeDtypeStruct((x.shape[0], weight.shape[1] * groups, *size), x.dtype)
     problem = Problem.of(shape, weight, stride, pairs, dilation, groups)
 
     def on_cpu(x: jax.Array, weight: jax.Array) -> jax.Array:
@@ -103,7 +104,7 @@ def conv_transpose(
         flipped = transposed_kernel(weight, groups)
         return plain(Problem.of(spread, flipped, ones, none, dilation, groups), spread, flipped)
 
-    if not x.size * weight.size or not math.prod(size):
+    if not is_known(x.shape) or not x.size * weight.size or not math.prod(size):
         return spread(x, weight)
     on_gpu = partial(conv_transpose_in_form, replace(problem, on_gpu=True))
     return lax.platform_dependent(x, weight, cpu=on_cpu, cuda=on_gpu, default=spread)

@@ -67,8 +67,15 @@ def _primitive(
         jax.jit(lambda *arrays, formula: primitive.bind(*arrays, formula=formula), static_argnames="formula")
     )
     primitive.def_abstract_eval(lambda *arrays, formula: [ShapedArray(x.shape, x.dtype) for x in shapes(arrays)])
-    mlir.register_lowering(primitive, mlir.lower_fun(anywhere, multiple_results=True))
-    mlir.register_lowering(primitive, mlir.lower_fun(on_cuda, multiple_results=True), platform="cuda")
+    by_formula, by_cudnn = (mlir.lower_fun(function, multiple_results=True) for function in (anywhere, on_cuda))
+
+    def where_it_runs(context: mlir.LoweringRuleContext, *arrays: Any, formula: Attention) -> Any:
+        # JAX exports no call of cuDNN's, for which nobody promises that a later one will know it
+        exported = context.module_context.lowering_parameters.for_export
+        return (by_formula if exported else by_cudnn)(context, *arrays, formula=formula)
+
+    mlir.register_lowering(primitive, by_formula)
+    mlir.register_lowering(primitive, where_it_runs, platform="cuda")
 
     def batched(arrays: Arrays, axes: Sequence[int | None], *, formula: Attention) -> tuple[Arrays, Sequence[int]]:
         size = next(x.shape[axis] for x, axis in zip(arrays, axes, strict=True) if axis is not None)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.lowering.choice import Form, choose
+from jaxnets.lowering.choice import Form, choose, is_known
 from jaxnets.lowering.linear import affine, affine_by_columns
 from jaxnets.lowering.precision import wide
 
@@ -126,7 +126,8 @@ def _run(
     settled = jnp.zeros_like(affine(input[0], weights.ih, weights.bias_ih))
     state = tuple(h + settled[:, : h.shape[-1]] for h in state)
     # what is kept of a step against what a step would add to the weights' gradients
-    is_less = adds or 4 * input.shape[1] <= weights.ih.shape[1] + weights.hh.shape[1]
+    is_small = is_known(input.shape) and 4 * input.shape[1] <= weights.ih.shape[1] + weights.hh.shape[1]
+    is_less = adds or is_small
     keeps = is_less and weights.hr is None and input.dtype.itemsize >= 4
     steps, batch, inputs = input.shape
     size = choose(FORMS, Problem(batch, weights.hh.shape[1], inputs)).compute(steps)

@@ -13,6 +13,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import PartitionSpec
 
+from jaxnets.lowering.choice import is_known
 from jaxnets.lowering.mesh import has_explicit_axes
 
 __all__ = ["sum_of_first_axis", "sums", "sums_of_last_axes"]
@@ -53,10 +54,10 @@ def sum_of_first_axis(x: jax.Array) -> jax.Array:
     Of few numbers each that lie far apart, XLA's CPU backend adds up those of one place after those of another; as
     slices they are added as they lie in memory, up to fifty times as fast.
     """
-    if not 1 < len(x) <= FEW or has_explicit_axes(x):
+    if not is_known(x.shape[:1]) or not 1 < x.shape[0] <= FEW or has_explicit_axes(x):
         return x.sum(0)
     return lax.platform_dependent(
-        x, cpu=lambda x: reduce(lax.add, [x[i] for i in range(len(x))]), default=lambda x: x.sum(0)
+        x, cpu=lambda x: reduce(lax.add, [x[i] for i in range(x.shape[0])]), default=lambda x: x.sum(0)
     )
 
 

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import optax
 
 from jaxnets.check import choice
-from jaxnets.lowering.extremes import greatest
 from jaxnets.nn.precision import widest
 from jaxnets.optim import arguments
 from jaxnets.optim.line_search import Point, strong_wolfe
@@ -323,10 +322,10 @@ def _total(tree: Any) -> jax.Array:
 
 
 def _greatest(tree: Any) -> jax.Array:
-    """The greatest absolute value; nan if there is one."""
-    return functools.reduce(
-        jnp.maximum, [greatest(jnp.abs(x)) if x.size else jnp.zeros((), x.dtype) for x in jax.tree.leaves(tree)]
-    )
+    """The greatest absolute value; nan if there is one, which XLA's CPU backend may lose in a maximum."""
+    leaves = jax.tree.leaves(tree)
+    found = functools.reduce(jnp.maximum, [jnp.max(jnp.abs(x), initial=0) for x in leaves])
+    return jnp.where(functools.reduce(jnp.logical_or, [jnp.isnan(x).any() for x in leaves]), jnp.nan, found)
 
 
 def _scaled(a: jax.Array, x: Any) -> Any:

@@ -22,7 +22,7 @@ def proven(module, args=(), kwargs=None, *, others=(), train=True, grad=True, do
         others: further positional arguments, such as those of another batch.
         train: whether training mode is compared.
         grad: whether gradients are.
-        double: whether float64 is.
+        double: whether float64 is, gradients too.
     """
     args = args if isinstance(args, tuple) else (args,)
     before = _snapshot(module)
@@ -50,7 +50,7 @@ def _assert_double(module, args, kwargs, train):
     args, kwargs = torch.utils._pytree.tree_map(wide, (args, dict(kwargs or {})))
     with jax.enable_x64(True):
         model = from_torch(wider, args, kwargs)
-    assert_parity(wider, model, args, kwargs, train=train, jit=True)
+    assert_parity(wider, model, args, kwargs, grad=True, train=train, jit=True)
 
 
 def _assert_alone(module, source):

@@ -91,13 +91,17 @@ def test_the_gradient_is_one_call():
     assert "exp " not in program
 
 
-def test_it_is_lowered_for_cuda_wherever_that_is_done(monkeypatch):
+@pytest.fixture
+def as_on_cuda(monkeypatch):
+    """What JAX asks of a GPU and of cuDNN before it lowers a call."""
     monkeypatch.setattr(cudnn, "has_attention", lambda *arrays: True)
     theirs = "jax._src.cudnn.fused_attention_stablehlo."
     monkeypatch.setattr(theirs + "check_cudnn_version", lambda: 91000)
     monkeypatch.setattr(theirs + "check_compute_capability", lambda capability: True)
     monkeypatch.setattr(theirs + "is_cuda_compute_capability_equal", lambda capability: False)
 
+
+def test_it_is_lowered_for_cuda_wherever_that_is_done(as_on_cuda):
     def both(*arrays):
         output, pull = jax.vjp(lambda *arrays: F.scaled_dot_product_attention(*arrays, is_causal=True), *arrays)
         return output, pull(output)
@@ -107,6 +111,12 @@ def test_it_is_lowered_for_cuda_wherever_that_is_done(monkeypatch):
     forward, backward = program.count("@__cudnn$fmhaSoftmax("), program.count("@__cudnn$fmhaSoftmaxBackward(")
     assert (forward, backward) == (2, 1)  # the two are one to XLA
     assert "256x256" not in program
+
+
+def test_what_is_exported_has_the_formula(as_on_cuda):
+    given = arrays((2, 4, 256, 64), (2, 4, 256, 64), jnp.bfloat16)
+    program = jax.export.export(jax.jit(F.scaled_dot_product_attention), platforms=["cuda"])(*given)
+    assert "fmha" not in program.mlir_module()
 
 
 SHAPES = {

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from jaxnets.lowering.extremes import greatest
 from jaxnets.lowering.sliding import MAX_LENGTH, Windows, by_axis, by_window, sum_by_axis
 
 LOWEST = np.asarray(-np.inf)
@@ -41,7 +42,7 @@ def test_random_windows(seed):
             start = LOWEST if jnp.issubdtype(y.dtype, jnp.floating) else np.asarray(np.iinfo(int).min)
             expected = by_window(lax.max, start, windows, y)
             assert expected.shape == (2, 3, *windows.counts)
-            np.testing.assert_array_equal(by_axis(lax.max, start, windows, y), expected)
+            np.testing.assert_array_equal(by_axis(lax.max, greatest, start, windows, y), expected)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -87,7 +88,7 @@ def test_sums_can_be_transposed_as_they_are():
 def test_what_comes_before_is_computed_once():
     """A costly function of each number, and windows that meet: XLA would make one loop of it, with nine sines."""
     windows = Windows((8, 8), (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1))
-    pool = jax.jit(lambda x: by_axis(lax.max, LOWEST.astype(np.float32), windows, jnp.sin(x)))
+    pool = jax.jit(lambda x: by_axis(lax.max, greatest, LOWEST.astype(np.float32), windows, jnp.sin(x)))
     loops = pool.lower(jnp.ones((2, 8, 8))).compile().as_text().split("\n}\n")
     assert any(" sine(" in loop for loop in loops)
     assert any(" maximum(" in loop for loop in loops)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets import check
+from jaxnets.functional.distance import vector_norm
 from jaxnets.functional.precision import wide
-from jaxnets.lowering.extremes import greatest, least
 from jaxnets.nn.utils.convert_parameters import common_dtype
 
 __all__ = [
@@ -79,7 +79,7 @@ def _norm(x: jax.Array, order: float) -> jax.Array:
     elif not x.size and (order < 0 or order == math.inf):
         raise ValueError(f"tensors: expected arrays with elements, which a norm of order {order} needs, got none")
     elif math.isinf(order):
-        norm = greatest(size) if order > 0 else least(size)
+        norm = vector_norm(size, order, keepdim=False)
     else:
         norm = (size**order).sum() ** (1 / order)
     return norm.astype(x.real.dtype)
