@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -209,14 +209,18 @@ def adaptive_max(x: jax.Array, output: Ints) -> jax.Array:
     The derivative is that of the element that `adaptive_argmax` names.
     """
     for axis, positions in _last_first(x, adaptive_windows(x.shape, output)):
-        x = greatest(_windowed(x, positions, axis), (axis + 1,))
+        if _are_slices(positions, x.shape[axis]):
+            x = jnp.stack([greatest(part, (axis,)) for part in _slices(x, positions, axis)], axis)
+        else:
+            x = greatest(_windowed(x, positions, axis), (axis + 1,))
     return x
 
 
 @adaptive_max.defjvp
 def _adaptive_max_jvp(output: Ints, primals: Sequence, tangents: Sequence) -> tuple[jax.Array, jax.Array]:
     (x,), (tangent,) = primals, tangents
-    return adaptive_max(x, output), picked(tangent, adaptive_argmax(x, output), len(output))
+    index = adaptive_argmax(x, output)
+    return picked(x, index, len(output)), picked(tangent, index, len(output))
 
 
 @partial(jax.jit, static_argnums=1)
@@ -266,15 +270,23 @@ def _first_maxima(
     best: jax.Array, index: jax.Array, positions: np.ndarray | jax.Array, axis: int, weight: int
 ) -> tuple[jax.Array, jax.Array]:
     """The maximum of each window along an axis, and the index of that: the one before, and `weight * position`."""
-    if isinstance(positions, np.ndarray) and 0 < len(positions) <= FEW and not _is_every(positions, best.shape[axis]):
-        found = []
-        for start, end in zip(positions[:, 0], positions[:, -1] + 1, strict=True):
-            part, before = (lax.slice_in_dim(array, start, end, axis=axis) for array in (best, index))
-            steps = jnp.arange(start, end, dtype=index.dtype) * weight
-            found.append(_first_maximum(part, before + _along(steps, axis, 1, before.shape), axis))
+    if _are_slices(positions, best.shape[axis]):
+        index = index + _along(jnp.arange(best.shape[axis], dtype=index.dtype) * weight, axis, 1, index.shape)
+        windows = zip(*(_slices(array, positions, axis) for array in (best, index)), strict=True)
+        found = [_first_maximum(part, places, axis) for part, places in windows]
         return tuple(jnp.stack(arrays, axis) for arrays in zip(*found, strict=True))  # type: ignore[return-value]
     best, index = _windowed(best, positions, axis), _windowed(index, positions, axis)
     return _first_maximum(best, index + _along(jnp.asarray(positions) * weight, axis, 2, index.shape), axis + 1)
+
+
+def _are_slices(positions: np.ndarray | jax.Array, size: int) -> TypeGuard[np.ndarray]:
+    """Whether windows along an axis are few slices of it; a gather would be done again for each that reads it."""
+    return isinstance(positions, np.ndarray) and 0 < len(positions) <= FEW and not _is_every(positions, size)
+
+
+def _slices(x: jax.Array, positions: np.ndarray, axis: int) -> list[jax.Array]:
+    """Each window along an axis."""
+    return [lax.slice_in_dim(x, first, last + 1, axis=axis) for first, *_, last in positions[:, [0, -1]].tolist()]
 
 
 def _along(numbers: jax.Array, axis: int, count: int, shape: Ints) -> jax.Array:

@@ -60,7 +60,8 @@ class Solution(NamedTuple):
 def cdist(x1: jax.Array, x2: jax.Array, p: float = 2.0, compute_mode: Any = None) -> jax.Array:
     """Norms of the differences of each two rows: `(*, N, D)` and `(*, M, D)` to `(*, N, M)`.
 
-    Differences from torch: `compute_mode` has no effect, distances are never computed by a matrix product.
+    Differences from torch: `compute_mode` has no effect, distances are never computed by a matrix product; NaN stays in
+    the maximum norm.
     """
     a, b = (numbers(n, x, least=FLOATING, most=FLOATING) for n, x in (("x1", x1), ("x2", x2)))
     check.same_dtype(x1=a, x2=b)
