@@ -47,8 +47,9 @@ def adaptive_last_maximum_wins(patch):
     true = pooling_lowering._first_maximum
 
     def wrong(x, index, axis):
-        best, last = true(x, -index, axis)
-        return best, -last
+        end = index.max()
+        best, last = true(x, end - index, axis)
+        return best, end - last
 
     patch.setattr(pooling_lowering, "_first_maximum", wrong)
 
