@@ -23,7 +23,7 @@ SPREAD, NEIGHBOURS = 4, 16
 def moments(x: jax.Array, axes: Sequence[int], axis_name: AxisName | None = None) -> Result:
     """`x` less its mean, the mean and the biased variance over `axes`, which are kept with size 1.
 
-    Shifted data, in one pass (Chan, Golub, LeVeque, 1983): `shift` is the mean of a few numbers, and `rest` what the
+    Shifted data (Chan, Golub, LeVeque, 1983): `shift` is the mean of a few numbers, and `rest` what the
     mean of all is beside it. The formulas hold for any shift, so it needs no gradient. With `axis_name`, a mapped axis
     (or several) of `jax.shard_map` or `jax.vmap`, the mean and the variance are those over all of it.
     """
