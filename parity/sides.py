@@ -264,7 +264,7 @@ class TorchSide:
         gradients = torch.autograd.grad(outputs, unique, directions, allow_unused=True)
         found = {id(x): g for x, g in zip(unique, gradients, strict=True)}
         dense = {name: found[id(x)] for name, x in wanted.items()}
-        return {n: None if g is None else trees.to_numpy(g.to_dense() if g.is_sparse else g) for n, g in dense.items()}
+        return {n: None if g is None else trees.to_numpy(_dense(g)) for n, g in dense.items()}
 
     def calls(self) -> list[Call]:
         """Every layer's inputs and outputs, in the order in which they finished."""
@@ -442,6 +442,13 @@ def _to_jax(arrays: Sequence[Any]) -> list[jax.Array]:
 def _stacked(lists: Sequence[Sequence[Any]]) -> list[jax.Array]:
     # In numpy: to JAX each small operation on new shapes is a program to compile.
     return [trees.to_jax(np.stack([trees.to_numpy(x) for x in arrays])) for arrays in zip(*lists, strict=True)]
+
+
+def _dense(gradient: torch.Tensor) -> torch.Tensor:
+    """A sparse gradient with its zeros, and one that torch knows to be zero with its numbers."""
+    if gradient._is_zerotensor():
+        return torch.zeros_like(gradient)
+    return gradient.to_dense() if gradient.is_sparse else gradient
 
 
 def _in_numpy(x: jax.Array) -> Any:

@@ -37,6 +37,7 @@ class Looser:
 
 TRIGAMMA = "torch's second derivative of the log gamma function is an asymptotic series, cut off near 1e-10"
 LOGARITHMS = "torch's derivative goes through logarithms of the gradient, whose sums cancel"
+STEPS = "steps that are rounded in another order; on some processors torch's samples are others"
 ENCODER_DECODER = "encoder and decoder in a row, each step rounded; torch itself is as far from float64 in these sums"
 
 LOOSER: tuple[Looser, ...] = (
@@ -47,6 +48,14 @@ LOOSER: tuple[Looser, ...] = (
         bound=4e-6,
         measured=1.8e-6,
         reason="one of 48 elements of a sum that cancels; torch itself is 5.1e-6 from its float64 there",
+    ),
+    Looser(
+        "module_db/Transformer[57]",
+        "f32",
+        "parameter gradient",
+        bound=5e-5,
+        measured=1.7e-5,
+        reason="encoder and decoder of 4 features, each step rounded: one of 12 elements, on some processors",
     ),
     Looser(
         "op_db/torch.lgamma",
@@ -64,6 +73,21 @@ LOOSER: tuple[Looser, ...] = (
         measured=9.2e-7,
         reason="torch and JAX scale and square differently: elements of one gradient lie 1e5 apart",
     ),
+    Looser(
+        "op_db/torch.matrix_exp",
+        "f32",
+        "forward",
+        bound=5e-6,
+        measured=9.3e-7,
+        reason="torch and JAX scale and square differently: elements of one matrix lie 1e5 apart",
+    ),
+    Looser("op_db/torch.combinations", "f16", "input gradient", bound=5e-3, measured=1.2e-3, reason=STEPS),
+    Looser("op_db/torch.corrcoef", "f16", "input gradient", bound=1e-3, measured=2.1e-4, reason=STEPS),
+    Looser("op_db/torch.div no_rounding_mode", "f16", "input gradient", bound=1e-3, measured=1.9e-4, reason=STEPS),
+    Looser("op_db/torch.true_divide", "f16", "input gradient", bound=1e-3, measured=1.9e-4, reason=STEPS),
+    Looser("op_db/torch.logspace tensor_overload", "f16", "forward", bound=1e-2, measured=2e-3, reason=STEPS),
+    Looser("op_db/torch.renorm", "f16", "input gradient", bound=2e-3, measured=3.7e-4, reason=STEPS),
+    Looser("op_db/torch.xlogy", "bf16", "input gradient", bound=2e-2, measured=4e-3, reason=STEPS),
     Looser(
         "op_db/torch.erfinv",
         "f32",

@@ -14,13 +14,11 @@ from jax import lax
 from jaxnets import check
 from jaxnets.functional.dropout import dropout
 from jaxnets.functional.linear import linear
-from jaxnets.functional.precision import wide
+from jaxnets.functional.precision import HALF, wide
 from jaxnets.functional.softmax import softmax, softmax_along
 from jaxnets.lowering.heads import of_all_heads
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
-
-HALF = (jnp.float16, jnp.bfloat16)
 
 
 def scaled_dot_product_attention(

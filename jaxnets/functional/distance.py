@@ -10,7 +10,7 @@ from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.precision import wide
-from jaxnets.lowering.extremes import greatest, least
+from jaxnets.lowering.extremes import at_least, greatest, least
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
 
@@ -51,17 +51,7 @@ def cosine_similarity(x1: jax.Array, x2: jax.Array, dim: int = 1, eps: float = 1
 
 
 def _unit(x: jax.Array, axis: int, eps: float) -> jax.Array:
-    return x / _at_least(eps, vector_norm(x, 2.0, axis))
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _at_least(least: float, x: jax.Array) -> jax.Array:
-    return jnp.where(x < least, jnp.full((), least, x.dtype), x)
-
-
-@_at_least.defjvp
-def _at_least_jvp(least: float, primals: Sequence, tangents: Sequence) -> tuple[jax.Array, jax.Array]:
-    return _at_least(least, *primals), tangents[0]
+    return x / at_least(vector_norm(x, 2.0, axis), eps)
 
 
 def pairwise_distance(

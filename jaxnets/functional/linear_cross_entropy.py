@@ -13,14 +13,13 @@ from jax import lax
 from jaxnets import check
 from jaxnets.functional.linear import linear
 from jaxnets.functional.loss import classes_for, cross_entropy, nll_terms
-from jaxnets.functional.precision import wide
+from jaxnets.functional.precision import HALF, wide
 from jaxnets.functional.reduction import arrays, legacy_reduction, reduced
 from jaxnets.functional.softmax import log_softmax_at
 
 __all__ = ["linear_cross_entropy"]
 
 AUTOMATIC = "aspect_ratio:2"  # torch's choice for what it has not measured
-HALF = (jnp.float16, jnp.bfloat16)
 
 
 @dataclass(frozen=True, slots=True)

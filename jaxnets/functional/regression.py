@@ -24,6 +24,7 @@ from jaxnets.functional.reduction import (
     reduced,
     warn_of_broadcasting,
 )
+from jaxnets.lowering.extremes import at_least
 
 __all__ = ["gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss"]
 
@@ -367,7 +368,7 @@ def gaussian_nll_loss(
     not_bool(input=input, target=target)
     dtype = floating(input, target, var)
     x, t, v = (wide(x.astype(dtype)) for x in broadcast(input=input, target=target, var=var))
-    v = _at_least(v, eps)
+    v = at_least(v, eps)
     loss = 0.5 * (jnp.log(v) + jnp.square(x - t) / v)
     if full:
         loss += 0.5 * math.log(2 * math.pi)
@@ -454,12 +455,3 @@ def _huber_jvp(delta: float, primals: Any, tangents: Any) -> tuple[jax.Array, ja
 def _clamped(x: jax.Array, bound: float) -> jax.Array:
     """`x` within its bounds; on a bound the derivative is 0, as torch's second derivative is."""
     return lax.clamp(jnp.asarray(-bound, x.dtype), x, jnp.asarray(bound, x.dtype))
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _at_least(x: jax.Array, bound: float) -> jax.Array:
-    """`max(x, bound)`, differentiated as if it were `x`."""
-    return jnp.where(x < bound, jnp.full((), bound, x.dtype), x)
-
-
-_at_least.defjvp(lambda bound, primals, tangents: (_at_least(primals[0], bound), tangents[0]))

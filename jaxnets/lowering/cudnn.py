@@ -15,11 +15,12 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import PartitionSpec as P
 
+from jaxnets.lowering.precision import HALF
+
 __all__ = ["Attention", "attention", "has_attention"]
 
 Arrays = Sequence[Any]
 
-HALF = (jnp.float16, jnp.bfloat16)
 CAPABLE = (8, 0)
 """The least compute capability that has it."""
 

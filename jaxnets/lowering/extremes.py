@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["greater", "greatest", "least", "smaller"]
+__all__ = ["at_least", "greater", "greatest", "least", "smaller"]
 
 Axes = tuple[int, ...] | None
 
@@ -39,8 +39,10 @@ def _extreme_jvp(
 ) -> tuple[jax.Array, jax.Array]:
     (x,), (tangent,) = primals, tangents
     found = _extreme(x, fold, axes, True)
-    equal = (x == jnp.broadcast_to(found, x.shape)).astype(x.dtype)
-    along = (equal * tangent).sum(axes, keepdims=True) / equal.sum(axes, keepdims=True)
+    equal = x == jnp.broadcast_to(found, x.shape)
+    none = jnp.where(found != found, jnp.full((), jnp.nan, x.dtype), jnp.zeros((), x.dtype))
+    share = jnp.where(equal, 1 / equal.sum(axes, keepdims=True, dtype=x.dtype), none)
+    along = (share * tangent).sum(axes, keepdims=True)
     if not keepdims:
         found, along = found.squeeze(axes), along.squeeze(axes)
     return found, along
@@ -68,3 +70,12 @@ def _greater_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     mine = jnp.where(a == b, half * of_a, jnp.where(a < b, none, of_a))
     others = jnp.where(a == b, half * of_b, jnp.where(b < a, none, of_b))
     return _greater(a, b), mine + others
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def at_least(x: jax.Array, bound: float) -> jax.Array:
+    """`max(x, bound)`, differentiated as if it were `x`: torch's clamp that leaves the gradient alone."""
+    return jnp.where(x < bound, jnp.full((), bound, x.dtype), x)
+
+
+at_least.defjvp(lambda bound, primals, tangents: (at_least(primals[0], bound), tangents[0]))

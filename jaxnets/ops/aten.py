@@ -255,6 +255,11 @@ def native_dropout(
     return x * kept, kept != 0
 
 
+def _kept(input: jax.Array, weight: jax.Array | None) -> Any:
+    """The dtype of statistics: that of the weight, as on torch's CPU."""
+    return check.array("input", input).dtype if weight is None else check.array("weight", weight).dtype
+
+
 def native_layer_norm(
     input: jax.Array, normalized_shape: Sequence[int], weight: jax.Array | None, bias: jax.Array | None, eps: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -262,8 +267,9 @@ def native_layer_norm(
     output = F.layer_norm(input, normalized_shape, weight, bias, eps)
     x = wide(check.array("input", input))
     _, mean, var = moments(x, range(x.ndim - len(normalized_shape), x.ndim))
+    kept = _kept(input, weight)
     # torch lets no derivative through the last two
-    return output, lax.stop_gradient(mean), lax.stop_gradient(lax.rsqrt(var + eps))
+    return output, lax.stop_gradient(mean).astype(kept), lax.stop_gradient(lax.rsqrt(var + eps)).astype(kept)
 
 
 def native_group_norm(
@@ -298,13 +304,14 @@ def native_batch_norm(
     Differences from torch: the running statistics are not updated in place.
     """
     if not training:
-        empty = jnp.zeros(0, wide(check.array("input", input)).dtype)
+        empty = jnp.zeros(0, _kept(input, weight))
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps), empty, empty
     output, mean, unbiased = batch_norm_with_statistics(input, weight, bias, eps)
     count = input.size // input.shape[1]
     # torch lets no derivative through the last two
     mean, unbiased = lax.stop_gradient((mean, unbiased))
-    return output, mean, lax.rsqrt(unbiased * ((count - 1) / count) + eps)
+    kept = _kept(input, weight)
+    return output, mean.astype(kept), lax.rsqrt(unbiased * ((count - 1) / count) + eps).astype(kept)
 
 
 def _native_batch_norm_legit(

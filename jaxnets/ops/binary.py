@@ -236,7 +236,7 @@ def float_power(input: Operand, exponent: Operand) -> jax.Array:
     a, b = operand("input", input), operand("exponent", exponent)
     double = jax.dtypes.canonicalize_dtype(np.float64)
     dtype = complex_of(double) if category(common_dtype(a, b)) == COMPLEX else double
-    return jnp.power(*together(input=a, exponent=b, dtype=dtype))
+    return _power(*together(input=a, exponent=b, dtype=dtype))
 
 
 def maximum(input: Operand, other: Operand) -> jax.Array:
@@ -309,16 +309,41 @@ def _floats(f: Callable[..., jax.Array], input: Operand, other: Operand, most: i
 
 
 def atan2(input: Operand, other: Operand) -> jax.Array:
-    """Angle of the point (other, input), in (-pi, pi]."""
-    return _floats(jnp.arctan2, input, other)
+    """Angle of the point (other, input), in (-pi, pi]; at the origin the derivative is 0."""
+    return _floats(_angle, input, other)
+
+
+@jax.custom_jvp
+def _angle(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.arctan2(a, b)
+
+
+@_angle.defjvp
+def _angle_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    (a, b), (da, db) = primals, tangents
+    size = a * a + b * b
+    share = lax.integer_pow(jnp.where(size == 0, jnp.full((), jnp.inf, a.dtype), size), -1)
+    return _angle(a, b), da * (b * share) - db * (a * share)
 
 
 arctan2 = atan2
 
 
 def hypot(input: jax.Array, other: jax.Array) -> jax.Array:
-    """`sqrt(input² + other²)` without overflow."""
-    return _floats(jnp.hypot, input, other)
+    """`sqrt(input² + other²)` without overflow; at the origin the derivative is NaN."""
+    return _floats(_hypotenuse, input, other)
+
+
+@jax.custom_jvp
+def _hypotenuse(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.hypot(a, b)
+
+
+@_hypotenuse.defjvp
+def _hypotenuse_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    (a, b), (da, db) = primals, tangents
+    value = _hypotenuse(a, b)
+    return value, da * (a / value) + db * (b / value)
 
 
 def copysign(input: Operand, other: Operand) -> jax.Array:
@@ -363,12 +388,24 @@ def _times_logarithm_jvp(shift: int, primals: Any, tangents: Any) -> tuple[jax.A
 
 def logaddexp(input: jax.Array, other: jax.Array) -> jax.Array:
     """`log(exp(input) + exp(other))` without overflow."""
-    return _floats(jnp.logaddexp, input, other, COMPLEX)
+    return _floats(partial(_log_sum, jnp.logaddexp, 1.0), input, other, COMPLEX)
 
 
 def logaddexp2(input: jax.Array, other: jax.Array) -> jax.Array:
     """`log2(2 ** input + 2 ** other)` without overflow."""
-    return _floats(jnp.logaddexp2, input, other)
+    return _floats(partial(_log_sum, jnp.logaddexp2, math.log(2)), input, other)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _log_sum(f: Callable[..., jax.Array], scale: float, a: jax.Array, b: jax.Array) -> jax.Array:
+    return f(a, b)
+
+
+@_log_sum.defjvp
+def _log_sum_jvp(f: Callable[..., jax.Array], scale: float, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    """By the difference, which large numbers have exactly and their logarithm has not."""
+    (a, b), (da, db) = primals, tangents
+    return _log_sum(f, scale, a, b), da * lax.logistic(scale * (a - b)) + db * lax.logistic(scale * (b - a))
 
 
 def ldexp(input: Operand, other: Operand) -> jax.Array:

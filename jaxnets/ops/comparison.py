@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from jaxnets import check
+from jaxnets.functional.precision import spread
 from jaxnets.ops.promotion import (
     COMPLEX,
     FLOATING,
@@ -215,7 +216,7 @@ def where(condition: jax.Array, input: Operand | None = None, other: Operand | N
     shape = np.broadcast_shapes(condition.shape, arrays[0].shape) if _fits(condition, arrays[0]) else None
     if shape is None:
         raise ValueError(f"condition: expected a shape that broadcasts with {arrays[0].shape}, got {condition.shape}")
-    condition, *arrays = (jnp.broadcast_to(x, shape) for x in (condition.astype(bool), *arrays))
+    condition, *arrays = (spread(x, shape) for x in (condition.astype(bool), *arrays))
     return jnp.where(condition, *arrays)
 
 
@@ -247,5 +248,7 @@ def nonzero_static(input: jax.Array, *, size: int, fill_value: int = -1) -> jax.
     check.integer("size", size, least=0)
     if not x.ndim:
         return jnp.zeros((size, 0), int64())
+    if not x.size:
+        return jnp.full((size, x.ndim), fill_value, int64())
     found = jnp.stack(jnp.nonzero(x, size=size, fill_value=fill_value), -1)
     return found.astype(int64())

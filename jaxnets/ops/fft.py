@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets import check
+from jaxnets.functional.precision import HALF
 from jaxnets.ops.promotion import COMPLEX, FLOATING, Dims, axes, axis, category, dtype_or, numbers
 
 __all__ = [
@@ -40,7 +41,7 @@ OPPOSITE = {"forward": "backward", "backward": "forward", "ortho": "ortho"}
 
 def _signal(input: jax.Array, most: int = COMPLEX) -> jax.Array:
     x = numbers("input", input, least=0, most=most)
-    if x.dtype in (jnp.float16, jnp.bfloat16):
+    if x.dtype in HALF:
         raise TypeError(f"input: expected float32, float64 or complex numbers, got {x.dtype}; cast it first")
     return x.astype(jnp.float32) if category(x.dtype) < FLOATING else x
 

@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from jaxnets import check
+from jaxnets.functional.precision import spread
 from jaxnets.ops.promotion import (
     COMPLEX,
     Operand,
@@ -228,7 +229,7 @@ def masked_fill(input: jax.Array, mask: jax.Array, value: Operand) -> jax.Array:
         raise TypeError(f"mask: expected dtype bool, got {mask.dtype}; compare it with 0")
     fill = _filling("value", value, x)
     shape = _shape_of(x, mask)
-    return jnp.where(jnp.broadcast_to(mask, shape), fill, jnp.broadcast_to(x, shape))
+    return jnp.where(jnp.broadcast_to(mask, shape), fill, spread(x, shape))
 
 
 def _shape_of(x: jax.Array, mask: jax.Array) -> tuple[int, ...]:
@@ -245,7 +246,7 @@ def masked_scatter(input: jax.Array, mask: jax.Array, source: jax.Array) -> jax.
     if mask.dtype != bool:
         raise TypeError(f"mask: expected dtype bool, got {mask.dtype}; compare it with 0")
     shape = _shape_of(x, mask)
-    x, mask = jnp.broadcast_to(x, shape), jnp.broadcast_to(mask, shape)
+    x, mask = spread(x, shape), jnp.broadcast_to(mask, shape)
     if not isinstance(mask, jax.core.Tracer) and int(mask.sum()) > source.size:
         raise ValueError(f"source: expected {int(mask.sum())} elements, as many as the mask holds, got {source.size}")
     if not source.size:

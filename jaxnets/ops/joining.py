@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from jaxnets import check
+from jaxnets.functional.precision import spread
 from jaxnets.ops.promotion import as_dtype, axis, common_dtype, concrete, int64, ints
 from jaxnets.ops.shape import atleast_1d, atleast_2d, atleast_3d
 
@@ -211,7 +212,15 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[jax.Array, ...
     for x in arrays:
         check.rank("tensors", x, {0: "()", 1: "(N,)"})
         check.same_dtype(tensors=arrays[0], tensor=x)
-    return tuple(jnp.meshgrid(*(x.reshape(-1) for x in arrays), indexing=indexing or "ij"))
+    places = list(range(len(arrays)))
+    if indexing == "xy":
+        places[:2] = places[1::-1]
+    shape = [arrays[i].size for i in places]
+    lines = (
+        x.reshape([-1 if i == place else 1 for i in range(len(arrays))])
+        for x, place in zip(arrays, places, strict=True)
+    )
+    return tuple(spread(x, shape) for x in lines)
 
 
 def cartesian_prod(*tensors: Any) -> jax.Array:

@@ -15,7 +15,7 @@ from jaxnets.ops.derivative import with_slope_of
 from jaxnets.ops.extrema import amax, amin
 from jaxnets.ops.products import cross as _cross
 from jaxnets.ops.products import matmul
-from jaxnets.ops.promotion import FLOATING, Dims, axes, axis, dtype_or, numbers, real_of, together
+from jaxnets.ops.promotion import FLOATING, Dims, axes, axis, dtype_or, in_wide, numbers, real_of, together
 from jaxnets.ops.shape import diagonal as _diagonal
 
 __all__ = [
@@ -409,9 +409,10 @@ def pinv(A: jax.Array, rcond: Any = None, hermitian: bool = False, *, atol: Any 
     rtol = rcond if rtol is None else rtol
     if not x.size:
         return jnp.zeros((*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
-    limit = _limit(x, svdvals(x)[..., 0], atol, rtol)
     greatest = svdvals(lax.stop_gradient(x))[..., 0]
-    return jnp.linalg.pinv(x, rtol=limit / jnp.where(greatest == 0, jnp.ones_like(greatest), greatest))
+    limit = _limit(x, greatest, atol, rtol)
+    share = limit / jnp.where(greatest == 0, jnp.ones_like(greatest), greatest)
+    return jnp.linalg.pinv(x, rtol=jnp.where(limit < greatest, share, jnp.inf))
 
 
 def _limit(x: jax.Array, greatest: jax.Array, atol: Any, rtol: Any) -> jax.Array:
@@ -445,7 +446,7 @@ def matrix_power(A: jax.Array, n: int) -> jax.Array:
 def matrix_exp(A: jax.Array) -> jax.Array:
     """The exponential series of matrices."""
     x = matrices("A", A, square=True)
-    return jsl.expm(x) if x.size else x
+    return in_wide(jsl.expm, x) if x.size else x
 
 
 def multi_dot(tensors: Any) -> jax.Array:
@@ -463,7 +464,8 @@ def multi_dot(tensors: Any) -> jax.Array:
 def vecdot(x: jax.Array, y: jax.Array, *, dim: int = -1) -> jax.Array:
     """Sums of the products of `conj(x)` and `y` along an axis."""
     a, b = together(x=x, y=y)
-    return (jnp.conj(a) * b).sum(axis(dim, a), dtype=a.dtype)
+    at = axis(dim, a)
+    return in_wide(lambda a, b: (jnp.conj(a) * b).sum(at, dtype=a.dtype), a, b)
 
 
 def cross(input: jax.Array, other: jax.Array, *, dim: int = -1) -> jax.Array:

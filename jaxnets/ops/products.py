@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets import check
+from jaxnets.functional.precision import spread
 from jaxnets.ops.binary import div, mul
 from jaxnets.ops.promotion import (
     FLOATING,
@@ -15,6 +16,7 @@ from jaxnets.ops.promotion import (
     as_dtype,
     axis,
     category,
+    common_dtype,
     int64,
     is_number,
     numbers,
@@ -154,7 +156,7 @@ def _accumulated(name: str, x: Any, product: jax.Array, beta: Number, alpha: Num
     x = check.array(name, x)
     check.same_dtype(**{name: x, "product": product})
     try:
-        x = jnp.broadcast_to(x, product.shape)
+        x = spread(x, product.shape)
     except ValueError:
         raise ValueError(f"{name}: expected a shape that expands to {product.shape}, got {x.shape}") from None
     beta, alpha = _number("beta", beta, product.dtype), _number("alpha", alpha, product.dtype)
@@ -274,6 +276,7 @@ def cov(
     if x.dtype == bool:
         raise TypeError("input: expected numbers, got bool; cast it first")
     x = x.astype(jnp.float32) if category(x.dtype) < FLOATING else x
+    x = x if aweights is None else x.astype(common_dtype(x, check.array("aweights", aweights)))
     rows = x.reshape(1, -1) if x.ndim < 2 else x
     weights = None
     for name, given in (("fweights", fweights), ("aweights", aweights)):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets import check
-from jaxnets.functional.precision import wide
+from jaxnets.functional.precision import spread, wide
 
 Number = bool | int | float | complex
 Operand = Any  # an array or a number of Python
@@ -141,7 +141,7 @@ def together(*, dtype: Any = None, floating: bool = False, **operands: Any) -> l
             dtype = jnp.dtype(jnp.float32)
     cast = [as_dtype(x, dtype) for x in values]
     shape = shapes_together(**dict(zip(operands, cast, strict=True)))
-    return [jnp.broadcast_to(x, shape) for x in cast]
+    return [spread(x, shape) for x in cast]
 
 
 def in_wide(f: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array:

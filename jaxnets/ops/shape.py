@@ -11,6 +11,7 @@ from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.flatten import flatten, unflatten
+from jaxnets.functional.precision import spread
 from jaxnets.ops.promotion import Dims, axes, axis, filled, ints, numbers
 
 __all__ = [
@@ -113,7 +114,7 @@ def expand(input: jax.Array, size: Any, *more: Any, implicit: bool = False) -> j
     target = tuple(m if n == -1 else n for n, m in zip(sizes, kept, strict=True))
     if any(m not in (1, n) or n < 0 for n, m in zip(target, kept, strict=True)):
         raise ValueError(f"size: expected sizes that input {x.shape} expands to, got {sizes}")
-    return jnp.broadcast_to(x, target)
+    return spread(x, target)
 
 
 def expand_as(input: jax.Array, other: jax.Array) -> jax.Array:
@@ -131,7 +132,7 @@ def broadcast_tensors(*tensors: Any) -> list[jax.Array]:
     given = tensors[0] if len(tensors) == 1 and check.is_sequence(tensors[0]) else tensors
     arrays = [check.array("tensors", x) for x in given]
     shape = broadcast_shapes(*(x.shape for x in arrays))
-    return [jnp.broadcast_to(x, shape) for x in arrays]
+    return [spread(x, shape) for x in arrays]
 
 
 def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:

@@ -233,7 +233,7 @@ def histogram(
     """Counts, or sums of weights, between edges: `bins` equal intervals of `range`, or sorted edges of its own."""
     x = lax.stop_gradient(numbers("input", input, least=FLOATING, most=FLOATING).reshape(-1))
     if isinstance(bins, int):
-        ends = (x.min(), x.max()) if x.size else (jnp.zeros((), x.dtype),) * 2
+        ends = (x.min(), x.max()) if x.size else (jnp.zeros((), x.dtype), jnp.ones((), x.dtype))
         low, high = ends if range is None else (jnp.asarray(v, x.dtype) for v in range)
         low, high = jnp.where(low == high, low - 0.5, low), jnp.where(low == high, high + 0.5, high)
         edges = linspace(low, high, check.integer("bins", bins, least=1) + 1, dtype=x.dtype)

@@ -1,7 +1,11 @@
 """`torch.special`: functions of mathematical physics and statistics."""
 
+import math
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy import special as jsp
 
 from jaxnets.ops.aten import log_softmax, softmax
@@ -62,6 +66,30 @@ __all__ = [
 ]
 
 
+@jax.custom_jvp
+def _ndtri(x: jax.Array) -> jax.Array:
+    """With the derivative of torch: infinite at 0 and 1, where JAX's is 0."""
+    return jsp.ndtri(x)
+
+
+@_ndtri.defjvp
+def _ndtri_jvp(primals: Sequence, tangents: Sequence) -> tuple[jax.Array, jax.Array]:
+    value = _ndtri(*primals)
+    return value, math.sqrt(2 * math.pi) * jnp.exp(value * value / 2) * tangents[0]
+
+
+def _log_ndtr(x: jax.Array) -> jax.Array:
+    """Above 0 by what is missing from 1, below -12 by the asymptotic series, of which JAX has fewer terms."""
+    above, far = x > 0, x < -12
+    right = jnp.log1p(-jsp.ndtr(-jnp.where(above, x, 0)))
+    middle = jnp.log(jsp.ndtr(jnp.where(above | far, 0, x)))
+    t = jnp.where(far, x, -12)
+    terms = np.cumprod([1.0, *range(-1, -21, -2)])  # of (1 / t²)^n: (-1)^n (2 n - 1)!!
+    left = -t * t / 2 - jnp.log(-t) - math.log(2 * math.pi) / 2
+    left += jnp.log(jnp.polyval(jnp.asarray(terms[::-1], x.dtype), 1 / (t * t)))
+    return jnp.where(above, right, jnp.where(far, left, middle))
+
+
 def _entropy(x: jax.Array) -> jax.Array:
     value = jax.custom_jvp(jsp.entr)
     value.defjvp(lambda primals, tangents: (value(*primals), -(jnp.log(*primals) + 1) * tangents[0]))
@@ -77,8 +105,8 @@ i0e = floating("i0e", jsp.i0e, "`exp(-|x|) * i0(x)`.", FLOATING)
 i1 = floating("i1", jsp.i1, "Modified Bessel function of the first kind, order 1.", FLOATING)
 i1e = floating("i1e", jsp.i1e, "`exp(-|x|) * i1(x)`.", FLOATING)
 ndtr = floating("ndtr", jsp.ndtr, "Distribution function of the standard normal distribution.", FLOATING)
-ndtri = floating("ndtri", jsp.ndtri, "Inverse of `ndtr`, NaN outside [0, 1].", FLOATING)
-log_ndtr = floating("log_ndtr", jsp.log_ndtr, "Logarithm of `ndtr`, exact where that is rounded to 0.", FLOATING)
+ndtri = floating("ndtri", _ndtri, "Inverse of `ndtr`, NaN outside [0, 1].", FLOATING)
+log_ndtr = floating("log_ndtr", _log_ndtr, "Logarithm of `ndtr`, exact where that is rounded to 0.", FLOATING)
 
 
 def gammainc(input: Operand, other: Operand) -> jax.Array:

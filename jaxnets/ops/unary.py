@@ -1,7 +1,7 @@
 """Functions of one element: most are a line of a table."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -142,6 +142,22 @@ def _round(x: jax.Array) -> jax.Array:
     return lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN)
 
 
+def _sign(x: jax.Array) -> jax.Array:
+    if x.dtype == bool:
+        return x
+    zero = jnp.zeros((), x.dtype)
+    return (x > zero).astype(x.dtype) - (x < zero).astype(x.dtype)
+
+
+@jax.custom_jvp
+def _i0(x: jax.Array) -> jax.Array:
+    """With the derivative of torch, of which JAX's is not 0 at 0."""
+    return jsp.i0(x)
+
+
+_i0.defjvp(lambda primals, tangents: (_i0(*primals), jsp.i1(*primals) * tangents[0]))
+
+
 def _lgamma(x: jax.Array) -> jax.Array:
     """With the derivative of torch, of which JAX's is inexact below 0."""
     value = jax.custom_jvp(jsp.gammaln)
@@ -167,7 +183,7 @@ erfinv = floating("erfinv", jsp.erfinv, "Inverse of the error function, NaN outs
 exp = floating("exp", jnp.exp, "`e` to the power of `input`.")
 exp2 = floating("exp2", jnp.exp2, "2 to the power of `input`.")
 expm1 = floating("expm1", jnp.expm1, "`exp(x) - 1`, exact near 0.")
-i0 = floating("i0", jsp.i0, "Modified Bessel function of the first kind, order 0.", FLOATING)
+i0 = floating("i0", _i0, "Modified Bessel function of the first kind, order 0.", FLOATING)
 lgamma = floating("lgamma", _lgamma, "Logarithm of the absolute value of the gamma function.", FLOATING)
 log = floating("log", jnp.log, "Natural logarithm: -inf at 0, NaN below.")
 log10 = floating("log10", jnp.log10, "Logarithm to the base 10.")
@@ -188,8 +204,8 @@ abs = absolute = elementwise("abs", _absolute, "Absolute value, real for complex
 neg = negative = elementwise("neg", jnp.negative, "`-x`; booleans are refused.", INTEGER)
 positive = elementwise("positive", lambda x: x, "`input` itself; booleans are refused.", INTEGER)
 square = elementwise("square", lambda x: x * x if x.dtype != bool else x.astype(int64()), "`x * x`.")
-sign = elementwise("sign", lambda x: x if x.dtype == bool else jnp.sign(x), "-1, 0 or 1; 0 for NaN.", BOOL, FLOATING)
-sgn = elementwise("sgn", lambda x: x if x.dtype == bool else _direction(x), "`x / abs(x)`, 0 at 0.")
+sign = elementwise("sign", _sign, "-1, 0 or 1; 0 for NaN.", BOOL, FLOATING)
+sgn = elementwise("sgn", lambda x: _direction(x), "`x / abs(x)`, 0 at 0; of real numbers `sign`.")
 ceil = elementwise("ceil", _kept(jnp.ceil), "The next whole number above.", INTEGER, FLOATING)
 floor = elementwise("floor", _kept(jnp.floor), "The next whole number below.", INTEGER, FLOATING)
 trunc = fix = elementwise("trunc", _kept(jnp.trunc), "The next whole number towards 0.", INTEGER, FLOATING)
@@ -222,7 +238,7 @@ def resolve_neg(input: jax.Array) -> jax.Array:
 
 def _direction(x: jax.Array) -> jax.Array:
     if category(x.dtype) < COMPLEX:
-        return jnp.sign(x)
+        return _sign(x)
     size = jnp.abs(x)
     zero = size == 0
     return jnp.where(zero, jnp.zeros_like(x), x / jnp.where(zero, jnp.ones_like(size), size).astype(x.dtype))
@@ -241,7 +257,7 @@ def angle(input: jax.Array) -> jax.Array:
         return jnp.angle(x)
     x = x.astype(jnp.float32) if category(x.dtype) < FLOATING else x
     turned = jnp.where(x < 0, jnp.full((), math.pi, x.dtype), jnp.zeros((), x.dtype))
-    return jnp.where(jnp.isnan(x), x, turned)
+    return jnp.where(jnp.isnan(x), jnp.full((), jnp.nan, x.dtype), turned)
 
 
 def round(input: jax.Array, *, decimals: int = 0) -> jax.Array:
@@ -277,9 +293,22 @@ def logit(input: jax.Array, eps: float | None = None) -> jax.Array:
     def odds(x: jax.Array) -> jax.Array:
         if eps is not None:
             x = jnp.where(x < eps, eps, jnp.where(x > 1 - eps, 1 - eps, x))
-        return jnp.log(x / (1 - x))
+        return _log_odds(x)
 
     return in_float32(odds, x)
+
+
+@jax.custom_jvp
+def _log_odds(x: jax.Array) -> jax.Array:
+    return jnp.log(x / (1 - x))
+
+
+@_log_odds.defjvp
+def _log_odds_jvp(primals: Sequence, tangents: Sequence) -> tuple[jax.Array, jax.Array]:
+    """NaN where the value is, infinite at 0 and 1."""
+    (x,), (tangent,) = primals, tangents
+    slope = jnp.where((x >= 0) & (x <= 1), lax.integer_pow(x * (1 - x), -1), jnp.full((), jnp.nan, x.dtype))
+    return _log_odds(x), slope * tangent
 
 
 def polygamma(n: int, input: jax.Array) -> jax.Array:
@@ -299,11 +328,15 @@ def _polygamma(n: int, x: jax.Array) -> jax.Array:
         sign = -1.0 if n % 2 == 0 else 1.0
         right = jnp.where(x < 0, 1 - x, x)
         found = sign * math.gamma(n + 1) * jsp.zeta(jnp.full_like(x, n + 1), right)
+        found = jnp.where(right == jnp.inf, jnp.zeros_like(x), found)
         # below 0 by reflection: the n-th derivative of pi cot(pi x), a polynomial in cot(pi x)
         bend = np.polynomial.Polynomial([0.0, math.pi])
         for _ in range(n):
             bend = -math.pi * np.polynomial.Polynomial([1.0, 0.0, 1.0]) * bend.deriv()
-        cot = 1 / jnp.tan(math.pi * (x - jnp.round(x)))
+        apart = x - jnp.round(x)
+        steep = jnp.abs(apart) < 0.25  # beyond by the tangent of what is left, which is exact where the cotangent is 0
+        near, left = jnp.where(steep, apart, 0.25), jnp.where(steep, 0.25, 0.5 - jnp.abs(apart))
+        cot = jnp.where(steep, 1 / jnp.tan(math.pi * near), jnp.sign(apart) * jnp.tan(math.pi * left))
         return jnp.where(x < 0, -sign * found - jnp.polyval(jnp.asarray(bend.coef[::-1], x.dtype), cot), found)
 
     value.defjvp(lambda primals, tangents: (value(*primals), _polygamma(n + 1, *primals) * tangents[0]))

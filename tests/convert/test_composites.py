@@ -545,6 +545,15 @@ REFUSED = {
 }
 
 
+def test_greatest_numbers_keep_nan():
+    """XLA's CPU backend loses it in `jnp.max` of 4,096 numbers or more, and in sums of `jnp.maximum`."""
+    module = net(lambda self, x, y: (x.max(), y.min(), torch.maximum(x, y).sum(), torch.minimum(x, y).sum()))
+    x = real(100, 50)
+    x[7, 7] = torch.nan
+    found = jax.jit(jaxnets.from_torch(module, (x, x + 1)).__call__)(x.numpy(), x.numpy() + 1)
+    assert all(np.isnan(value) for value in found)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals_name_the_place(name):
     function, said = REFUSED[name]

@@ -133,3 +133,13 @@ def test_ints_and_booleans():
     assert least(x > 2, (1,)).tolist() == [False, True]
     assert greater(x[0], x[1]).tolist() == [3, 4, 5]
     assert smaller(x[0], x[1]).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("fold", [greatest, least])
+def test_the_derivative_of_rows_with_nan_is_nan(fold):
+    """Compiled, too: XLA takes a truth value times infinity for 0."""
+    x = jnp.asarray([[1.0, np.nan, 2.0], [3.0, 1.0, 3.0]])
+    found = jax.jit(jax.grad(lambda x: fold(x, (1,)).sum()))(x)
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1]).all()
+    assert found[1].sum() == 1

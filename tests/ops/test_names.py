@@ -71,3 +71,8 @@ def test_functions_of_a_table_are_in_a_table_of_the_reference():
         if inspect.isfunction(function) and function.__code__.co_name == "function" and name in module.__all__
     }
     assert not made - set(page)
+
+
+def test_shapes_together():
+    assert ops.broadcast_shapes((5, 1), (3,), 1) == torch.broadcast_shapes((5, 1), (3,), 1) == (5, 3)
+    assert ops.broadcast_shapes() == ()

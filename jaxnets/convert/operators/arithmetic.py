@@ -127,11 +127,6 @@ def _reduction(
     return e.method(body.expr(input), function, *args, **({"keepdims": True} if keepdim else {}))
 
 
-def _extremum(function: str, body: "Body", op: Op, input: Value, *args: Any, **kwargs: Any) -> e.Expr | None:
-    """The greatest or least of all elements; along an axis torch gives indices too."""
-    return None if args or kwargs or not input.ndim else e.method(body.expr(input), function)
-
-
 def _is_empty(dim: Any) -> bool:
     return isinstance(dim, tuple | list) and not dim
 
@@ -217,8 +212,6 @@ RULES: Mapping[str, Rule] = {
     "logical_not": _logical_not,
     "logical_and": partial(_pair, "jnp.logical_and"),
     "logical_or": partial(_pair, "jnp.logical_or"),
-    "maximum": partial(_pair, "jnp.maximum"),
-    "minimum": partial(_pair, "jnp.minimum"),
     "matmul": _matmul,
     "mm": _matmul,
     "bmm": _matmul,
@@ -227,8 +220,6 @@ RULES: Mapping[str, Rule] = {
     "einsum": _einsum,
     "sum": partial(_reduction, "sum"),
     "mean": partial(_reduction, "mean"),
-    "max": partial(_extremum, "max"),
-    "min": partial(_extremum, "min"),
     "where": _where,
     "Tensor.where": _where_method,
     "Tensor.polygamma": _polygamma_method,
