@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from flax import nnx
+from torch.nn import Parameter
 from torch.utils.checkpoint import checkpoint
 
 import jaxnets
@@ -552,6 +553,22 @@ def test_greatest_numbers_keep_nan():
     x[7, 7] = torch.nan
     found = jax.jit(jaxnets.from_torch(module, (x, x + 1)).__call__)(x.numpy(), x.numpy() + 1)
     assert all(np.isnan(value) for value in found)
+
+
+def test_gradients_of_what_is_broadcast_in_half_precision():
+    """A sum of 20,000 numbers that is kept in bfloat16, as JAX's own is, stands still at 256."""
+    module = net(lambda self, x: x * self.scale + self.shift, scale=Parameter(torch.ones(3)), shift=Parameter(real(1)))
+    module = module.bfloat16()
+    x = torch.rand(20_000, 3, generator=_random).bfloat16()
+    module(x).float().sum().backward()
+    graph, state = nnx.split(jaxnets.from_torch(module, (x,)))
+
+    def total(state):
+        return nnx.merge(graph, state)(jnp.asarray(x.float().numpy(), jnp.bfloat16)).astype(jnp.float32).sum()
+
+    found = jax.jit(jax.grad(total))(state)
+    for name, parameter in module.named_parameters():
+        np.testing.assert_allclose(found[name][...].astype(jnp.float32), parameter.grad.float(), rtol=0.02)
 
 
 @pytest.mark.parametrize("name", REFUSED)

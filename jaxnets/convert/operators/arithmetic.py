@@ -15,15 +15,23 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES"]
 
+DIFFERENTIABLE = "+-*/"
+
 
 def _binary(operator: str, body: "Body", op: Op, input: Any, other: Any, *, alpha: Any = 1) -> e.Expr | None:
     pair = unified(body, input, other)
-    if pair is None:
+    if pair is None or (operator in DIFFERENTIABLE and _sums_halves(input, other)):
         return None
     left, right = pair
     if alpha != 1:
         right = e.binary(right, "*", e.literal(alpha))
     return e.binary(left, operator, right)
+
+
+def _sums_halves(*operands: Any) -> bool:
+    """Whether a gradient is a sum in half precision, for which `jaxnets.ops` has float32."""
+    arrays = [x for x in operands if isinstance(x, Value)]
+    return len({x.shape for x in arrays}) > 1 and result_type(*operands) in (torch.float16, torch.bfloat16)
 
 
 def _reflected(operator: str, body: "Body", op: Op, input: Any, other: Any, **kwargs: Any) -> e.Expr | None:

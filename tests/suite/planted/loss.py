@@ -48,7 +48,7 @@ def ctc_skips_the_blank_between_equal_labels(patch):
 )
 def gaussian_bound_stops_the_gradient(patch):
     """The variance's slope ends at eps, as that of a maximum does; torch's passes it."""
-    patch.setattr(regression, "_at_least", lambda x, bound: jnp.maximum(x, jnp.full((), bound, x.dtype)))
+    patch.setattr(regression, "at_least", lambda x, bound: jnp.maximum(x, jnp.full((), bound, x.dtype)))
 
 
 @plant(
