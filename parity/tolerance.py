@@ -120,7 +120,7 @@ def measure(
     `tolerance` is the dtype's default when not given. `exact` is what torch computes in float64: a sum that cancels
     (the gradient of a bias before a batch normalisation is zero but for rounding) has no digits in common with
     torch's on either side, and is right when it is about as near to float64 as torch itself, `FAIR` times at most, or
-    where it is within the tolerance of float64, and torch, which overflowed, is not.
+    within the tolerance of float64, however far torch is, which may have overflowed.
     """
     shape, dtype = torch.shape, str(torch.dtype)
     if ours.shape != shape:
