@@ -93,6 +93,7 @@ class Case:
         call: keyword arguments of the layer's call, e.g. `{"output_size": (5, 7)}`.
         seed: of the draw; each array of a case has a seed of its own, made from this one.
         note: what this case is there for, where the arguments do not say it.
+        since: the first version of torch that computes it like ours; what an older one says is not compared.
     """
 
     dtypes: ClassVar[tuple[str, ...]] = ("f64", "f32", "bf16", "f16")
@@ -104,6 +105,7 @@ class Case:
     call: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     seed: int = 0
     note: str = ""
+    since: str = ""
 
     def __str__(self) -> str:
         """The case as one would write the call, its inputs in brackets: `Linear(5, 3)[normal(4,5)]`."""

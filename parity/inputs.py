@@ -69,6 +69,8 @@ class CasePair(Pair):
     def __init__(self, case: Case, dtype: str):
         numbers, self._dtype = DTYPES[dtype]
         draw = functools.partial(_drawn, dtype=numbers, seed=case.seed, counter=itertools.count())
+        if case.since and torch.__version__ < case.since:
+            raise TorchError(f"version {torch.__version__} computes it otherwise than {case.since}")
         self.case = case
         self.seed = case.seed
         self._built_from = draw((case.args, dict(case.kwargs)))

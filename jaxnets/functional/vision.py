@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 import operator
 import warnings
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.precision import wide
+from jaxnets.lowering.points import sum_around
 
 __all__ = ["affine_grid", "grid_sample"]
 
@@ -125,14 +127,14 @@ class _Axis(NamedTuple):
 
 
 class _Tap(NamedTuple):
-    """For each point one element of an axis, its weight (None: 1), and whether it is there at all."""
+    """For each point one element of an axis, its weight, and whether it is there at all."""
 
     element: jax.Array
-    weight: jax.Array | None
+    weight: jax.Array
     inside: jax.Array
 
 
-def _tap(element: jax.Array, weight: jax.Array | None, axis: _Axis) -> _Tap:
+def _tap(element: jax.Array, weight: jax.Array, axis: _Axis) -> _Tap:
     # Compared before it is made an int, which may be too small for it.
     inside = (element >= 0) & (element < axis.size)
     return _Tap(jnp.where(inside, element, jnp.zeros((), element.dtype)).astype(jnp.int32), weight, inside)
@@ -140,7 +142,7 @@ def _tap(element: jax.Array, weight: jax.Array | None, axis: _Axis) -> _Tap:
 
 def _nearest(coordinate: jax.Array, axis: _Axis) -> list[_Tap]:
     position = axis.brought_inside(axis.position(lax.stop_gradient(coordinate)))
-    return [_tap(jnp.round(position), None, axis)]
+    return [_tap(jnp.round(position), jnp.ones_like(position), axis)]
 
 
 def _linear(coordinate: jax.Array, axis: _Axis) -> list[_Tap]:
@@ -175,22 +177,14 @@ _TAPS = {"bilinear": _linear, "nearest": _nearest, "bicubic": _cubic}
 
 def _gathered(x: jax.Array, sizes: Sequence[int], taps: Sequence[Sequence[_Tap]]) -> jax.Array:
     """The weighted sum over the elements around each point, `(N, C, S)` and taps of `(N, P)` to `(N, C, P)`."""
-    # With the channels of an element side by side, its gradients are scattered as one.
-    x = x.transpose(0, 2, 1)
-    pick = jax.vmap(lambda elements, index: elements.at[index].get(mode="promise_in_bounds"))
-    values = []
+    strides = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
+    index, weight = [], []
     for corner in itertools.product(*taps):
-        flat = jnp.zeros((), jnp.int32)
-        for size, tap in zip(sizes, corner, strict=True):
-            flat = flat * size + tap.element
         inside = functools.reduce(operator.and_, (tap.inside for tap in corner))
-        value = pick(x, flat)
-        value = jnp.where(jnp.broadcast_to(inside[..., None], value.shape), value, jnp.zeros((), value.dtype))
-        if weights := [tap.weight for tap in corner if tap.weight is not None]:
-            weight = functools.reduce(operator.mul, weights)
-            value = value * jnp.broadcast_to(weight[..., None], value.shape)
-        values.append(value)
-    return functools.reduce(operator.add, values).transpose(0, 2, 1)
+        flat = sum(tap.element * stride for tap, stride in zip(corner, strides, strict=True))
+        index.append(jnp.where(inside, flat, math.prod(sizes)))
+        weight.append(math.prod(tap.weight for tap in corner))
+    return sum_around(x, jnp.stack(index), jnp.stack(weight))
 
 
 def affine_grid(theta: jax.Array, size: Sequence[int], align_corners: bool | None = None) -> jax.Array:

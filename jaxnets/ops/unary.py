@@ -135,7 +135,17 @@ def _reciprocal(x: jax.Array) -> jax.Array:
 
 
 def _sinc(x: jax.Array) -> jax.Array:
-    return jnp.sinc(x)
+    unknown = jnp.where(jnp.isinf(x), jnp.nan, 1)  # JAX's value and derivative there are NaN or 0, by its version
+    return jnp.sinc(x * unknown)
+
+
+def _arccosh(x: jax.Array) -> jax.Array:
+    """With the derivative of torch at infinity and at -1, of which JAX's depends on its version."""
+    if category(x.dtype) == COMPLEX:
+        return jnp.arccosh(x)
+    value = jax.custom_jvp(jnp.arccosh)
+    value.defjvp(lambda primals, tangents: (value(*primals), lax.rsqrt(primals[0] ** 2 - 1) * tangents[0]))
+    return value(x)
 
 
 def _round(x: jax.Array) -> jax.Array:
@@ -166,7 +176,7 @@ def _lgamma(x: jax.Array) -> jax.Array:
 
 
 acos = arccos = floating("acos", jnp.arccos, "Angle whose cosine is `input`, NaN outside [-1, 1].")
-acosh = arccosh = floating("acosh", jnp.arccosh, "Inverse hyperbolic cosine, NaN below 1.")
+acosh = arccosh = floating("acosh", _arccosh, "Inverse hyperbolic cosine, NaN below 1.")
 asin = arcsin = floating("asin", jnp.arcsin, "Angle whose sine is `input`, NaN outside [-1, 1].")
 asinh = arcsinh = floating("asinh", jnp.arcsinh, "Inverse hyperbolic sine.")
 atan = arctan = floating("atan", jnp.arctan, "Angle whose tangent is `input`.")

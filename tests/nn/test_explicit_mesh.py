@@ -42,6 +42,7 @@ LAYERS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "PixelShuffle": (lambda k: nn.PixelShuffle(2), ((4, 8, 3, 3),)),
     "PixelUnshuffle": (lambda k: nn.PixelUnshuffle(2), (IMAGE,)),
     "Upsample": (lambda k: nn.Upsample(scale_factor=2, mode="bilinear"), (IMAGE,)),
+    "grid_sample": (lambda k: lambda x, g: F.grid_sample(x, g, align_corners=False), (IMAGE, (4, 2, 3, 2))),
     "PReLU": (lambda k: nn.PReLU(6, rngs=k), (IMAGE,)),
     "Linear": (lambda k: nn.Linear(6, 3, rngs=k), (ROWS,)),
     "Embedding": (lambda k: nn.Embedding(7, 6, padding_idx=0, max_norm=1.0, rngs=k), (WORDS,)),

@@ -105,7 +105,7 @@ def test_torchs_run_goes_on_here(name: str, kwargs: dict[str, Any]):
     ours = Jax(getattr(optim, name)(**kwargs), theirs.net.state_dict())
     optim.load_state_dict(ours.optimizer, theirs.optimizer.state_dict(), ours.net)
     steps = STEPS.get(name, 100)
-    np.testing.assert_allclose(ours.steps(steps), theirs.steps(steps), rtol=BOUNDS.get(name, 1e-6))
+    np.testing.assert_allclose(ours.steps(steps), theirs.steps(steps), rtol=BOUNDS.get(name, 2e-6))
 
 
 @pytest.mark.parametrize(("name", "kwargs"), RUNS, ids=ids)
@@ -118,7 +118,7 @@ def test_our_run_goes_on_in_torch(name: str, kwargs: dict[str, Any], tmp_path: A
     theirs.net.load_state_dict(torch.load(tmp_path / "net.pt"))
     theirs.optimizer.load_state_dict(torch.load(tmp_path / "optimizer.pt"))
     steps = STEPS.get(name, 20)
-    np.testing.assert_allclose(theirs.steps(steps), ours.steps(steps), rtol=BOUNDS.get(name, 1e-6))
+    np.testing.assert_allclose(theirs.steps(steps), ours.steps(steps), rtol=BOUNDS.get(name, 2e-6))
     assert theirs.optimizer.param_groups[0]["lr"] == kwargs.get("lr", 1.0)
 
 
