@@ -20,9 +20,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## two torch models, their checkpoints, the same models in JAX, and the proof
 	@$(BIN)/python -m examples.digits
 
-test: $(READY)  ## the tests, then our own cases against torch
+test: $(READY)  ## the tests, then our own cases and a sample of each function in torch's database
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 	$(BIN)/python -m parity --quick
+	$(BIN)/python -m parity --only "op_db/*[0]" --dtype f32 --dtype bf16 --way jit
 
 test-all: $(READY)  ## every random problem and every training program, too
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --exhaustive

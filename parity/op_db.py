@@ -4,11 +4,12 @@ Thousands of samples, many of them alike: `python -m parity --only op_db/` runs 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+import jax
 import torch
 from torch.testing._internal.common_methods_invocations import op_db
 
@@ -26,6 +27,11 @@ RANDOM = ("dropout", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_d
 
 TABLE_FIRST = ("embedding", "embedding_bag")
 """torch's samples of these begin with the weight, the functions with the indices."""
+
+FIXED: Mapping[str, str] = MappingProxyType(
+    {"linear_cross_entropy chunked": "weight", "linear_cross_entropy chunked_none": "weight"}
+)
+"""Arguments that torch gives no derivative, as if nothing depended on them: ours is not compared."""
 
 SEED = 0
 
@@ -63,7 +69,15 @@ class OpSample:
         """The dtypes that torch names for the function; one of them is enough to be refused."""
         if self.error:
             return ("f32",)
+        if is_double(_made(self.function, False, torch.float32)[self.index]):
+            return ("f64",)
         return tuple(name for name, (_, dtype) in DTYPES.items() if dtype in FUNCTIONS[self.function].dtypes)
+
+
+def is_double(sample: Any) -> bool:
+    """Whether one of torch's samples asks for 64 bits: by its dtype, or by a size that 32 cannot hold."""
+    sizes = sample.args[0] if sample.args and isinstance(sample.args[0], tuple) else ()
+    return sample.kwargs.get("dtype") == torch.float64 or any(isinstance(n, int) and n > 2**31 for n in sizes)
 
 
 @cache
@@ -100,6 +114,7 @@ class OpPair(Pair):
 
     def __init__(self, sample: OpSample, dtype: str):
         self._name = FUNCTIONS[sample.function].name.removeprefix(PREFIX)
+        self._fixed = FIXED.get(sample.function)
         made = _made(sample.function, sample.error, DTYPES[dtype][1])[sample.index]
         self.args, self.kwargs = (made.input, *made.args), dict(made.kwargs)
         if self._name in TABLE_FIRST:
@@ -118,19 +133,24 @@ class OpPair(Pair):
         function = getattr(jaxnets.functional, self._name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return function(*_in_jax(args), **_in_jax(kwargs))
+            fixed = {name: jax.lax.stop_gradient(kwargs[name]) for name in kwargs if name == self._fixed}
+            return function(*_in_jax(args), **_in_jax(kwargs | fixed))
 
         return call
 
 
 def _in_jax(tree: Any) -> Any:
-    """Arguments of torch's function as ours takes them: dtypes, and functions of torch by the same name."""
+    """Arguments of torch's function as ours takes them: dtypes, modules, options, functions of the same name."""
     if isinstance(tree, torch.dtype):
         return trees.to_numpy(torch.empty(0, dtype=tree)).dtype
     if isinstance(tree, Mapping):
         return {name: _in_jax(value) for name, value in tree.items()}
     if isinstance(tree, tuple):
         return tuple(map(_in_jax, tree))
+    if isinstance(tree, torch.nn.Module):
+        return jaxnets.from_torch(tree)
+    if isinstance(tree, torch.nn.LinearCrossEntropyOptions):
+        return jaxnets.nn.LinearCrossEntropyOptions(**_in_jax(asdict(tree)))
     if callable(tree):
         return getattr(jaxnets.functional, tree.__name__)
     return tree

@@ -17,11 +17,9 @@ from torch.testing._internal.common_methods_invocations import op_db
 import jaxnets
 from parity import trees
 from parity.inputs import DTYPES, Pair, pair
+from parity.op_db import PREFIX, is_double
 
 SEED = 0
-
-PREFIX = "nn.functional."
-"""What the names of functions begin with that `op_db.py` has."""
 
 ROOM = "torch."
 """What the names of these functions begin with."""
@@ -158,7 +156,7 @@ class TensorSample:
         """The dtypes that torch names for the function; of a function of integers alone one stands for them."""
         info = FUNCTIONS[self.function]
         found = [name for name, (_, dtype) in DTYPES.items() if dtype in info.dtypes] or ["f32"]
-        if self.function in DOUBLE or _is_double(_made(self.function, torch.float32)[self.index]):
+        if self.function in DOUBLE or is_double(_made(self.function, torch.float32)[self.index]):
             return ("f64",)
         found = [name for name in found if name not in LACKING.get(self.function, ())]
         # of half precisions torch gives fewer samples of some functions
@@ -170,12 +168,6 @@ def _dtype(info: Any, dtype: torch.dtype) -> torch.dtype:
     wide = dtype == torch.float64
     others = (torch.complex128 if wide else torch.complex64, torch.int64, torch.bool)
     return next(known for known in (dtype, *others) if known in info.dtypes)
-
-
-def _is_double(sample: Any) -> bool:
-    """Whether a sample asks for 64 bits: by its dtype, or by a size that 32 cannot hold."""
-    sizes = sample.args[0] if sample.args and isinstance(sample.args[0], tuple) else ()
-    return sample.kwargs.get("dtype") == torch.float64 or any(isinstance(n, int) and n > 2**31 for n in sizes)
 
 
 def _fails(info: Any, sample: Any) -> bool:
