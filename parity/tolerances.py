@@ -102,6 +102,14 @@ LOOSER: tuple[Looser, ...] = (
     Looser("op_db/torch.logcumsumexp", "f64", "input gradient", bound=1e-11, measured=1.1e-12, reason=LOGARITHMS),
     Looser("op_db/torch.logcumsumexp", "f64", "second derivative", bound=5e-11, measured=9e-12, reason=LOGARITHMS),
     Looser(
+        "op_db/scaled_dot_product_attention[23]",
+        "f32",
+        "input gradient",
+        bound=6e-6,
+        measured=3.4e-6,
+        reason="scores of 100, of which float32 holds five decimals: from float64 torch is 3e-5 here, this 5e-5",
+    ),
+    Looser(
         "transformer/TransformerEncoder(TransformerEncoderLayer(*), 3, LayerNorm(6)*",
         "f16",
         "parameter gradient",
