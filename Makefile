@@ -50,6 +50,7 @@ bench:  ## layers, models and files timed beside torch and other JAX libraries; 
 	$(BIN)/python -m benchmarks.layers --scaling --with jaxnets --with lax --device $(DEVICE) \
 	  --report $(RESULTS)/scaling.jsonl
 	$(BIN)/python -m benchmarks.models --device $(DEVICE) --report $(RESULTS)/models.jsonl
+	$(if $(filter gpu,$(DEVICE)),JAX_PLATFORMS=cuda) $(BIN)/python -m benchmarks.layout --report $(RESULTS)/layout.jsonl
 	$(BIN)/python -m benchmarks.steps --device $(DEVICE) --report $(RESULTS)/steps.jsonl
 	$(BIN)/python -m benchmarks.checkpoints --report $(RESULTS)/checkpoints.jsonl
 	$(BIN)/python -m benchmarks.page --device $(DEVICE)

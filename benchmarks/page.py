@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import typer
 
+from benchmarks import layout
 from benchmarks.compare import PASSES, On, summary
 from benchmarks.where import Device
 
@@ -55,6 +56,10 @@ ON_GPU = """
 All multiply in TF32, and ten calls are made one after another before their results are waited for. Most rows are small
 for such a card: what is measured of them is mostly the time to launch programs. `python -m benchmarks.forms` times the
 forms of a convolution on a GPU, too."""
+
+LAYOUT = """Trunks of networks by jaxnets with the channels first, as its layers have them, and with the channels last
+between the layers, and both by plain `lax` (`python -m benchmarks.layout`): whether such a route would pay.
+"""
 
 STEPS = "Blocks of steps of the programs in `examples/`; [their page](examples.md) shows them at full length.\n"
 
@@ -151,8 +156,10 @@ def main(device: On = Device.CPU) -> None:
     """Writes the page of a device."""
     gpu = device == Device.GPU
     page, results = ("benchmarks_gpu.md", "benchmarks/gpu") if gpu else ("benchmarks.md", "benchmarks")
-    names = "layers", "every", "models", "scaling", "steps", "checkpoints"
-    layers, every, models, scaling, steps, checkpoints = (read(DOCS / results / f"{name}.jsonl") for name in names)
+    names = "layers", "every", "models", "scaling", "layout", "steps", "checkpoints"
+    layers, every, models, scaling, layouts, steps, checkpoints = (
+        read(DOCS / results / f"{name}.jsonl") for name in names
+    )
     where = machine([*layers, *every, *models, *scaling, *steps])
     command, title = ("make bench DEVICE=gpu", " on a GPU") if gpu else ("make bench", "")
     text = TEXT.format(title=title, command=command, more=ON_GPU if gpu else ON_CPU, machine=where)
@@ -171,6 +178,8 @@ def main(device: On = Device.CPU) -> None:
             text += f"![{title}: time in terms of torch's]({results}/{name}.png)\n\n"
         for pass_ in PASSES:
             text += f"### {title}, {pass_}\n\n{table(rows, pass_, memory=name == 'models' and not gpu)}\n"
+    if layouts:
+        text += f"## Channels last\n\n{LAYOUT}\n{layout.table(layouts)}\n"
     if steps:
         text += f"## Training steps of the examples\n\n{STEPS}\n{means(steps)}\n{table(steps, 'train')}\n"
     if checkpoints:
