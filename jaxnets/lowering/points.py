@@ -1,6 +1,6 @@
 """Weighted sums of an array's elements around given points."""
 
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 
 import jax
@@ -29,6 +29,7 @@ SCATTERS = lax.ScatterDimensionNumbers(
 )
 
 
+@jax.jit  # one program, not dozens, where nothing else compiles it
 def sum_around(x: jax.Array, index: jax.Array, weight: jax.Array) -> jax.Array:
     """`y[n, c, p] = sum over t of weight[t, n, p] * x[n, c, index[t, n, p]]`; 0 stands where an index is out of range.
 
@@ -43,30 +44,34 @@ def sum_around(x: jax.Array, index: jax.Array, weight: jax.Array) -> jax.Array:
     Shape:
         `(N, C, P)`.
     """
-    places = index[..., None]
+    return bilinear(_value, partial(_of_x, x.shape[2]), _of_weight)(x, weight, index[..., None])
 
-    def turned(x: jax.Array) -> jax.Array:
-        return x.transpose(0, 2, 1)
 
-    def gathered(x: jax.Array, places: jax.Array) -> jax.Array:
-        return lax.gather(x, places, GATHERS, (1, 1, x.shape[2]), mode="fill", fill_value=0)
+def _turned(x: jax.Array) -> jax.Array:
+    return x.transpose(0, 2, 1)
 
-    def value(x: jax.Array, weight: jax.Array) -> jax.Array:
-        x = turned(x)
-        return turned(reduce(add, [gathered(x, p) * w[..., None] for p, w in zip(places, weight, strict=True)]))
 
-    def of_x(y: jax.Array, weight: jax.Array) -> jax.Array:
-        y = turned(y)
+def _gathered(x: jax.Array, places: jax.Array) -> jax.Array:
+    return lax.gather(x, places, GATHERS, (1, 1, x.shape[2]), mode="fill", fill_value=0)
 
-        def scattered(total: jax.Array, corner: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-            places, weight = corner
-            return lax.scatter_add(total, places, y * weight, SCATTERS, mode="drop"), None
 
-        return turned(lax.scan(scattered, turned(jnp.zeros_like(x)), (places, weight[..., None]))[0])
+def _value(x: jax.Array, weight: jax.Array, places: jax.Array) -> jax.Array:
+    x = _turned(x)
+    return _turned(reduce(add, [_gathered(x, p) * w[..., None] for p, w in zip(places, weight, strict=True)]))
 
-    def of_weight(x: jax.Array, y: jax.Array) -> jax.Array:
-        x, y = turned(x), turned(y)
-        again = lax.optimization_barrier(places)  # or what the value has gathered would be written out for both
-        return jnp.stack(sums_of_last_axes([gathered(x, p) * y for p in again], 1))
 
-    return bilinear(value, of_x, of_weight)(x, weight)
+def _of_x(size: int, y: jax.Array, weight: jax.Array, places: jax.Array) -> jax.Array:
+    y = _turned(y)
+
+    def scattered(total: jax.Array, corner: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        places, weight = corner
+        return lax.scatter_add(total, places, y * weight, SCATTERS, mode="drop"), None
+
+    none = jnp.broadcast_to(jnp.zeros_like(y[:, :1]), (len(y), size, y.shape[2]))  # lies on a mesh as y does
+    return _turned(lax.scan(scattered, none, (places, weight[..., None]))[0])
+
+
+def _of_weight(x: jax.Array, y: jax.Array, places: jax.Array) -> jax.Array:
+    x, y = _turned(x), _turned(y)
+    again = lax.optimization_barrier(places)  # or what the value has gathered would be written out for both
+    return jnp.stack(sums_of_last_axes([_gathered(x, p) * y for p in again], 1))

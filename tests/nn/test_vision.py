@@ -171,3 +171,16 @@ def test_warnings_are_torchs():
 def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_the_gradient_of_a_compiled_call():
+    random = np.random.default_rng(0)
+    x, grid = jnp.asarray(random.normal(size=(2, 3, 5, 7))), jnp.asarray(random.uniform(-1, 1, (2, 4, 3, 2)))
+
+    def total(x, grid):
+        return jnp.sin(F.grid_sample(x, grid, align_corners=False)).sum()
+
+    found = jax.grad(jax.jit(total), (0, 1))(x, grid)
+    expected = jax.jit(jax.grad(total, (0, 1)))(x, grid)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

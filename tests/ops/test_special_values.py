@@ -59,6 +59,8 @@ KNOWN = {
     "remainder": (np.isinf, "slope", "of the divisor: torch's quotient of infinity is NaN"),
     "zeta": (lambda x: x > 2, "value", "torch's powers of infinity and of 1e300 are NaN, where ours vanish"),
     "logaddexp2": (lambda x: x == -1, "value", "0 but for rounding"),
+    "sinc": (lambda x: (x != 0) & (x == np.round(x)) & np.isfinite(x), "value", "0 but for rounding, by JAX's version"),
+    "expm1": (lambda x: x < -15, "slope", "torch adds 1 to the result, which leaves few digits; JAX does up to 0.11"),
 }
 """Where something is left out, what of it, and why."""
 
