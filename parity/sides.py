@@ -389,7 +389,8 @@ class JaxSide:
         return call
 
     def _pull(self, parameters: Any, floating: list[Any], rest: Any, inputs: list[Any]) -> Any:
-        return jax.vjp(lambda p, x: self._forward(p, x, rest, inputs), parameters, floating, has_aux=True)
+        forward = jax.jit(self._forward)  # the gradient of a compiled call, which can keep nothing of another trace
+        return jax.vjp(lambda p, x: forward(p, x, rest, inputs), parameters, floating, has_aux=True)
 
     def _forward(self, parameters: Any, floating: list[Any], rest: Any, inputs: list[Any]) -> Any:
         """The floating outputs, and beside them all outputs and what is not a parameter, after the call."""

@@ -1,6 +1,7 @@
 """`torch.linalg`: norms, decompositions, solutions of linear systems, of matrices on the last two axes."""
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -412,7 +413,28 @@ def pinv(A: jax.Array, rcond: Any = None, hermitian: bool = False, *, atol: Any 
     greatest = svdvals(lax.stop_gradient(x))[..., 0]
     limit = _limit(x, greatest, atol, rtol)
     share = limit / jnp.where(greatest == 0, jnp.ones_like(greatest), greatest)
-    return jnp.linalg.pinv(x, rtol=jnp.where(limit < greatest, share, jnp.inf))
+    return _pinv(x, jnp.where(limit < greatest, share, jnp.inf))
+
+
+@jax.custom_jvp
+def _pinv(x: jax.Array, rtol: jax.Array) -> jax.Array:
+    """With a derivative under which `rtol` is an argument: JAX's keeps it, which may be of another trace."""
+    return jnp.linalg.pinv(x, rtol=rtol)
+
+
+@_pinv.defjvp
+def _pinv_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    """`-P dX P + P P' dX' (I - X P) + (I - P X) dX' P' P` (Golub, Pereyra, 1973), `'` the conjugate transpose."""
+    (x, rtol), (dx, _) = primals, tangents
+    p, is_wide = _pinv(x, rtol), x.shape[-2] < x.shape[-1]
+
+    def product(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:  # by way of the smaller one
+        times = partial(jnp.matmul, precision="highest")
+        return times(a, times(b, c)) if is_wide else times(times(a, b), c)
+
+    p_turned, dx_turned = (y.swapaxes(-2, -1).conj() for y in (p, dx))
+    left, right = product(p, p_turned, dx_turned), product(dx_turned, p_turned, p)
+    return p, left + right - product(p, dx, p) - product(left, x, p) - product(p, x, right)
 
 
 def _limit(x: jax.Array, greatest: jax.Array, atol: Any, rtol: Any) -> jax.Array:

@@ -155,23 +155,25 @@ def _product(base: jax.Array, src: jax.Array, places: Any) -> jax.Array:
     if category(base.dtype) < FLOATING:
         return base.at[places].min(src) if base.dtype == bool else base.at[places].multiply(src)
 
-    @jax.custom_jvp
-    def product(x: jax.Array, y: jax.Array) -> jax.Array:
-        return x.at[places].multiply(y)
+    return _product_of_floats(base, src, places)
 
-    @product.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-        x, y = primals
-        value, one = product(x, y), jnp.ones((), x.dtype)
-        # each factor's derivative is the product of all others: without its own zero, if that is the only one
-        zeros = (x == 0).astype(jnp.int32).at[places].add((y == 0).astype(jnp.int32))
-        rest = product(jnp.where(x == 0, one, x), jnp.where(y == 0, one, y))
 
-        def others(factor: jax.Array, zeros: jax.Array, value: jax.Array, rest: jax.Array) -> jax.Array:
-            lone = (zeros == 1) & (factor == 0)
-            return jnp.where(lone, rest, jnp.where(factor == 0, 0 * one, value / jnp.where(factor == 0, one, factor)))
+@jax.custom_jvp
+def _product_of_floats(x: jax.Array, y: jax.Array, places: Any) -> jax.Array:
+    return x.at[places].multiply(y)
 
-        slope = tangents[1] * others(y, zeros[places], value[places], rest[places])
-        return value, (tangents[0] * others(x, zeros, value, rest)).at[places].add(slope)
 
-    return product(base, src)
+@_product_of_floats.defjvp
+def _product_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    x, y, places = primals
+    value, one = _product_of_floats(x, y, places), jnp.ones((), x.dtype)
+    # each factor's derivative is the product of all others: without its own zero, if that is the only one
+    zeros = (x == 0).astype(jnp.int32).at[places].add((y == 0).astype(jnp.int32))
+    rest = _product_of_floats(jnp.where(x == 0, one, x), jnp.where(y == 0, one, y), places)
+
+    def others(factor: jax.Array, zeros: jax.Array, value: jax.Array, rest: jax.Array) -> jax.Array:
+        lone = (zeros == 1) & (factor == 0)
+        return jnp.where(lone, rest, jnp.where(factor == 0, 0 * one, value / jnp.where(factor == 0, one, factor)))
+
+    slope = tangents[1] * others(y, zeros[places], value[places], rest[places])
+    return value, (tangents[0] * others(x, zeros, value, rest)).at[places].add(slope)
