@@ -35,18 +35,24 @@ def in_float32(f: Callable[..., jax.Array], x: jax.Array) -> jax.Array:
 
 
 def curve(
-    x: jax.Array, value: Callable[[jax.Array], jax.Array], tangent: Callable[[jax.Array, jax.Array], jax.Array]
+    x: jax.Array, value: Callable[..., jax.Array], tangent: Callable[..., jax.Array], *rest: jax.Array
 ) -> jax.Array:
-    """`value(x)`, whose derivative at `x` along `t` is `tangent(x, t)`, and can be differentiated again.
+    """`value(x, *rest)`, whose derivative at `x` along `t` is `tangent(x, t, *rest)`, and can be differentiated again.
 
-    Half precisions are computed in float32 and rounded once. A tangent that is 0 should be selected, not multiplied:
-    torch lets no infinite gradient through there. What is not selected must be finite, or its 0 turns into NaN.
+    The rest are arrays without a derivative; the functions close over none, which would be of another trace. Half
+    precisions are computed in float32 and rounded once. A tangent that is 0 should be selected, not multiplied: torch
+    lets no infinite gradient through there. What is not selected must be finite, or its 0 turns into NaN.
     """
     if not jnp.issubdtype(x.dtype, jnp.inexact):
-        return value(x)
+        return value(x, *rest)
     function = jax.custom_jvp(value)
-    function.defjvp(lambda primals, tangents: (function(*primals), tangent(*primals, *tangents)))
-    return function(wide(x)).astype(x.dtype)
+
+    @function.defjvp
+    def _(primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
+        x, *rest = primals
+        return function(*primals), tangent(x, tangents[0], *rest)
+
+    return function(wide(x), *rest).astype(x.dtype)
 
 
 @jax.custom_jvp

@@ -196,7 +196,12 @@ def rrelu(
     if key is None:
         raise ValueError("key: expected a jax random key in training, got None; pass key=jax.random.key(0)")
     drawn = jax.random.uniform(key, x.shape, wide(x).dtype, lower, upper)
-    return curve(x, lambda x: jnp.where(x <= 0, x * drawn, x), lambda x, t: t * jnp.where(x <= 0, drawn, 1.0))
+    return curve(
+        x,
+        lambda x, drawn: jnp.where(x <= 0, x * drawn, x),
+        lambda x, t, drawn: t * jnp.where(x <= 0, drawn, 1.0),
+        drawn,
+    )
 
 
 def hardtanh(input: jax.Array, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> jax.Array:
