@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy import special as jsp
 
+from jaxnets.functional.elementwise import curve
 from jaxnets.ops.aten import log_softmax, softmax
 from jaxnets.ops.binary import _floats, times_logarithm, xlogy
 from jaxnets.ops.promotion import FLOATING, Operand
@@ -91,9 +92,7 @@ def _log_ndtr(x: jax.Array) -> jax.Array:
 
 
 def _entropy(x: jax.Array) -> jax.Array:
-    value = jax.custom_jvp(jsp.entr)
-    value.defjvp(lambda primals, tangents: (value(*primals), -(jnp.log(*primals) + 1) * tangents[0]))
-    return value(x)
+    return curve(x, jsp.entr, lambda x, t: -(jnp.log(x) + 1) * t)
 
 
 psi = digamma

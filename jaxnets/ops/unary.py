@@ -11,7 +11,7 @@ from jax.scipy import special as jsp
 
 from jaxnets import check
 from jaxnets.functional.elementwise import absolute as absolute_value
-from jaxnets.functional.elementwise import in_float32
+from jaxnets.functional.elementwise import curve, in_float32
 from jaxnets.ops.promotion import BOOL, COMPLEX, FLOATING, INTEGER, category, in_wide, int64, numbers
 
 __all__ = [
@@ -143,9 +143,7 @@ def _arccosh(x: jax.Array) -> jax.Array:
     """With the derivative of torch at infinity and at -1, of which JAX's depends on its version."""
     if category(x.dtype) == COMPLEX:
         return jnp.arccosh(x)
-    value = jax.custom_jvp(jnp.arccosh)
-    value.defjvp(lambda primals, tangents: (value(*primals), lax.rsqrt(primals[0] ** 2 - 1) * tangents[0]))
-    return value(x)
+    return curve(x, jnp.arccosh, lambda x, t: lax.rsqrt(x * x - 1) * t)
 
 
 def _round(x: jax.Array) -> jax.Array:
@@ -159,20 +157,14 @@ def _sign(x: jax.Array) -> jax.Array:
     return (x > zero).astype(x.dtype) - (x < zero).astype(x.dtype)
 
 
-@jax.custom_jvp
 def _i0(x: jax.Array) -> jax.Array:
     """With the derivative of torch, of which JAX's is not 0 at 0."""
-    return jsp.i0(x)
-
-
-_i0.defjvp(lambda primals, tangents: (_i0(*primals), jsp.i1(*primals) * tangents[0]))
+    return curve(x, jsp.i0, lambda x, t: jsp.i1(x) * t)
 
 
 def _lgamma(x: jax.Array) -> jax.Array:
     """With the derivative of torch, of which JAX's is inexact below 0."""
-    value = jax.custom_jvp(jsp.gammaln)
-    value.defjvp(lambda primals, tangents: (value(*primals), _polygamma(0, *primals) * tangents[0]))
-    return value(x)
+    return curve(x, jsp.gammaln, lambda x, t: _polygamma(0, x) * t)
 
 
 acos = arccos = floating("acos", jnp.arccos, "Angle whose cosine is `input`, NaN outside [-1, 1].")
