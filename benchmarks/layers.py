@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.compare import PASSES, On, Only, Report, Seconds, With, run
+from benchmarks.drawn import DRAWN
 from benchmarks.every import EVERY
 from benchmarks.rows import ON_GPU, ROWS, SCALING
 from benchmarks.where import Device
@@ -26,9 +27,12 @@ def main(
     device: On = Device.CPU,
     scaling: Annotated[bool, typer.Option(help="The rows over batch, length and channels.")] = False,
     every: Annotated[bool, typer.Option(help="A row for each other layer.")] = False,
+    drawn: Annotated[bool, typer.Option(help="Rows of drawn layers and shapes.")] = False,
 ) -> None:
     """Times the forward pass and a pass with gradients of each layer."""
-    rows = SCALING if scaling else EVERY if every else ROWS + ON_GPU * (device == Device.GPU)
+    rows = ROWS + ON_GPU * (device == Device.GPU)
+    for asked, others in ((scaling, SCALING), (every, EVERY), (drawn, DRAWN)):
+        rows = others if asked else rows
     tasks = [f"{row.name} | {pass_}" for row in rows for pass_ in PASSES]
     options = {"only": only, "report": report, "seconds": seconds, "with_": with_, "device": device}
     run(tasks, ("benchmarks.frameworks",), SIDES, **options, tolerance=TOLERANCE)

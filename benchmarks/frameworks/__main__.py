@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clock import serve
+from benchmarks.drawn import DRAWN
 from benchmarks.every import EVERY
 from benchmarks.rows import ON_GPU, ROWS, SCALING
 
 
 def main(framework: str, results: str) -> None:
     """Serves rows, named `NAME | forward` or `NAME | train`."""
-    rows = {row.name: row for row in ROWS + SCALING + ON_GPU + EVERY}
+    rows = {row.name: row for row in ROWS + SCALING + ON_GPU + EVERY + DRAWN}
     module = importlib.import_module(f"benchmarks.frameworks.{framework.removesuffix(' compiled')}")
 
     def prepare(task: str) -> tuple[Callable[[], Any], dict[str, Any], dict[str, Any]]:
