@@ -23,7 +23,6 @@ from jaxnets.lowering.conv_forms import (
     plain,
     transposed_kernel,
 )
-from jaxnets.lowering.conv_planes import conv_by_planes, conv_transpose_by_planes
 from jaxnets.lowering.conv_problem import Problem, conv_output_size
 from jaxnets.lowering.mesh import automatic, has_explicit_axes, layout
 
@@ -42,14 +41,9 @@ def conv(
         return automatic(lambda x, weight: conv(x, weight, *settings), result, x, weight)
     problem = Problem.of(x, weight, stride, padding, dilation, groups)
 
-    def on_cpu(x: jax.Array, weight: jax.Array) -> jax.Array:
-        if len(stride) == 3:
-            return conv_by_planes(problem, x, weight, conv_in_form)
-        return conv_in_form(problem, x, weight)
-
     if not is_known(x.shape) or not x.size * weight.size:
         return plain(problem, x, weight)
-    on_gpu = partial(conv_in_form, replace(problem, on_gpu=True))
+    on_cpu, on_gpu = partial(conv_in_form, problem), partial(conv_in_form, replace(problem, on_gpu=True))
     return lax.platform_dependent(x, weight, cpu=on_cpu, cuda=on_gpu, default=partial(plain, problem))
 
 
@@ -93,11 +87,6 @@ def conv_transpose(
     shape = jax.ShapeDtypeStruct((x.shape[0], weight.shape[1] * groups, *size), x.dtype)
     problem = Problem.of(shape, weight, stride, pairs, dilation, groups)
 
-    def on_cpu(x: jax.Array, weight: jax.Array) -> jax.Array:
-        if len(stride) == 3:
-            return conv_transpose_by_planes(problem, x, weight, conv_transpose_in_form)
-        return conv_transpose_in_form(problem, x, weight)
-
     def spread(x: jax.Array, weight: jax.Array) -> jax.Array:
         spread = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *borders])
         ones, none = (1,) * len(kernel), [(0, 0)] * len(kernel)
@@ -106,6 +95,7 @@ def conv_transpose(
 
     if not is_known(x.shape) or not x.size * weight.size or not math.prod(size):
         return spread(x, weight)
+    on_cpu = partial(conv_transpose_in_form, problem)
     on_gpu = partial(conv_transpose_in_form, replace(problem, on_gpu=True))
     return lax.platform_dependent(x, weight, cpu=on_cpu, cuda=on_gpu, default=spread)
 

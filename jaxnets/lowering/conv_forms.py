@@ -19,6 +19,7 @@ from jax import lax
 
 from jaxnets.lowering.alone import alone
 from jaxnets.lowering.choice import Form, choose
+from jaxnets.lowering.conv_planes import by_planes, by_planes_of_input, by_planes_of_weight
 from jaxnets.lowering.conv_problem import Ints, Pair, Problem
 from jaxnets.lowering.conv_products import (
     columns,
@@ -83,9 +84,18 @@ def direct_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     if all(low <= r for (low, _), r in zip(p.padding, reach, strict=True)):
         return _transpose(lambda x: plain(p, x, weight), x, y)
     # the transpose would be cut in front: `_cut`
+    return _transpose(lambda x: plain(_bare(p), p.padded(x), weight), x, y)
+
+
+def _bare(p: Problem) -> Problem:
+    """The same of an input that has its padding."""
     size = tuple(n + sum(pair) for n, pair in zip(p.size, p.padding, strict=True))
-    bare = replace(p, size=size, padding=((0, 0),) * len(size))
-    return _transpose(lambda x: plain(bare, p.padded(x), weight), x, y)
+    return replace(p, size=size, padding=((0, 0),) * len(size))
+
+
+def _is_wider(p: Problem) -> bool:
+    """Whether padding makes lines longer: the gradient of the weight is a plain loop then as XLA has it."""
+    return p.out[-1] > p.size[-1]
 
 
 def direct_of_weight(p: Problem, x: jax.Array, y: jax.Array, holes: int = 1) -> jax.Array:
@@ -93,6 +103,8 @@ def direct_of_weight(p: Problem, x: jax.Array, y: jax.Array, holes: int = 1) -> 
     if p.on_gpu or p.groups > 1:
         weight = jax.ShapeDtypeStruct((p.channels[1], p.fan_in, *p.kernel), y.dtype)
         return _transpose(lambda weight: plain(p, x, weight), weight, y)
+    if _is_wider(p):
+        x, p = p.padded(x), _bare(p)
     settings = zip(p.size, p.out, p.kernel, p.stride, p.padding, p.dilation, strict=True)
     pairs = [(low, (k - 1) * d + (o - 1) * s + 1 - n - low) for n, o, k, s, (low, _), d in settings]
     kernel = jnp.moveaxis(_last(y), 0, -2)
@@ -226,6 +238,21 @@ def split_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.concatenate([gradient_of_weight(p.group(), a, b) for a, b in pairs], 0)
 
 
+# -- three spatial axes as two ----------------------------------------------------------------------------------------
+
+
+def planes(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    return by_planes(p, x, weight, output)
+
+
+def planes_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
+    return by_planes_of_input(p, y, weight, gradient_of_input)
+
+
+def planes_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    return by_planes_of_weight(p, x, y, gradient_of_weight)
+
+
 # -- the gradient of the weight, piece by piece ------------------------------------------------------------------------
 
 
@@ -338,9 +365,12 @@ PIECE, PIECES = 2**19, 32
 MAX_TRANSFORMED = 2**29
 # With so many channels or fewer YNNPACK is slow, or not asked at all.
 VECTOR = 16
+# So few outputs are better taken for the inputs, if the weight has so many numbers.
+NARROW, LARGE_WEIGHT = 128, 10**5
 # So many bytes of what is written for each tap, if that is more than the input: they stay in the caches.
 MAX_WRITTEN = 2**24
-# The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow.
+# The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow. And that
+# of so many inputs and taps is worth to be told in another order where there are few outputs.
 LONG_SUM = 2048
 # And so many numbers of an output's gradient, together, leave the caches between one tap and the next.
 LARGE = 2**21
@@ -363,8 +393,13 @@ def _is_small_plane(p: Problem) -> bool:
     return _is_plane_by_plane(p) and p.taps <= 25
 
 
-def _is_dense(p: Problem) -> bool:
-    return p.groups == 1
+def _is_one_product(p: Problem) -> bool:
+    """Whether a kernel of one tap needs nothing but a product."""
+    return p.groups == 1 and not any(map(any, p.padding))
+
+
+def _has_depth(p: Problem) -> bool:
+    return len(p.kernel) == 3
 
 
 def _can_spread(p: Problem) -> bool:
@@ -382,8 +417,8 @@ def _is_ynnpacks(p: Problem, channels: Pair) -> bool:
 
 def _pays_spread(p: Problem) -> bool:
     products = p.batch * p.places * p.taps * p.channels[0] * p.channels[1]
-    is_large = p.channels[0] >= 16 and products >= (5e7 if p.channels[1] >= 32 else 1e9)
-    return _is_ynnpacks(p, p.channels) and is_large and (p.taps > 4 or p.is_strided)
+    is_large = p.channels[0] > 3 and products >= (2e7 if p.channels[1] >= 32 else 5e6)
+    return _is_ynnpacks(p, p.channels) and is_large and (p.taps > 1 or p.is_strided)
 
 
 def _pays_spread_of_weight(p: Problem) -> bool:
@@ -392,7 +427,7 @@ def _pays_spread_of_weight(p: Problem) -> bool:
         pays = is_long and p.batch > 1 and p.is_strided
     else:
         pays = is_long or p.channels[1] >= 32
-    return pays and _is_ynnpacks(p, (p.batch, p.channels[1]))
+    return pays and _is_ynnpacks(_bare(p), (p.batch, p.channels[1]))
 
 
 def _pays_piecewise(p: Problem) -> bool:
@@ -401,7 +436,7 @@ def _pays_piecewise(p: Problem) -> bool:
 
 
 def _pays_taps_of_weight(p: Problem) -> bool:
-    if p.groups > 1 or any(o > n for o, n in zip(p.out, p.size, strict=True)):  # XLA's own is a plain loop there
+    if p.groups > 1:
         return True
     return p.taps <= 9 and p.batch * p.places >= LONG_SUM // 2 and p.channels[1] >= 8 * p.channels[0]
 
@@ -421,22 +456,28 @@ def _has_fewer_outputs(p: Problem) -> bool:
 
 
 def _can_kn2row(p: Problem) -> bool:
-    return not p.is_strided and p.taps <= MAX_TERMS
+    return not p.is_strided and p.taps <= MAX_TERMS and not _has_depth(p)
 
 
 def _pays_kn2row(p: Problem) -> bool:
-    """Whether the outputs fill no vector, and what is written for the taps is no larger than the input, or small."""
-    if p.groups > 1 or p.channels[1] > VECTOR:
-        return False
-    written, read = p.channels[1] * p.taps, p.channels[0]
-    is_small = p.batch * p.places * written * p.dtype.itemsize <= MAX_WRITTEN
-    return written <= read or (written <= 9 * read and is_small)
+    """Whether the outputs fill no vector, and what is written for the taps is no larger than the input, or small.
+
+    Of long sums there may be more outputs.
+    """
+    written, read = p.fan_out * p.taps, p.fan_in
+    size = p.batch * p.places * p.groups * written * p.dtype.itemsize
+    if p.fan_in * p.taps >= LONG_SUM and p.fan_out <= NARROW and 2 * size <= MAX_WRITTEN:
+        return True
+    return p.fan_out <= VECTOR and (written <= read or (written <= 9 * read and size <= MAX_WRITTEN))
 
 
 def _pays_flipped_of_weight(p: Problem) -> bool:
-    """Whether there are so few outputs that YNNPACK fills no vector with them, as in the last layer of a generator."""
+    """Whether there are fewer outputs, as in the last layer of a generator or a detector, and that is worth a turn."""
     most = VECTOR if p.batch < 8 else VECTOR // 2
-    return p.groups == 1 and p.channels[1] <= min(most, p.channels[0] // 2)
+    size = p.fan_in * p.fan_out * p.taps
+    is_large = size >= LARGE_WEIGHT or (5 * size >= LARGE_WEIGHT and p.batch * p.places >= 4 * LONG_SUM)
+    is_worth = p.channels[1] <= NARROW and (is_large or _is_wider(p))
+    return p.groups == 1 and not _has_depth(p) and (is_worth or p.channels[1] <= min(most, p.channels[0] // 2))
 
 
 def _has_few_places(p: Problem, share: float = 1.0) -> bool:
@@ -461,25 +502,48 @@ def _is_stem(p: Problem, most: int = 2**25) -> bool:
 
 
 def _pays_columns(p: Problem) -> bool:
-    return _has_few_inputs(p) or _has_few_places(p, 0.5) or (_is_short(p) and p.places <= 4096) or _is_stem(p)
+    if p.groups > 1 or _has_depth(p):
+        return _is_in_large_patches(p)
+    if p.is_in_patches:
+        is_far = p.places <= VECTOR
+    else:
+        is_far = max(p.stride) > 2 and p.channels[1] > VECTOR and _is_written_soon(p)
+    is_short = _is_short(p) and p.places <= 4096
+    return is_far or is_short or _has_few_inputs(p) or _has_few_places(p, 0.5) or _is_stem(p)
+
+
+def _is_in_large_patches(p: Problem) -> bool:
+    return p.is_in_patches and p.taps > VECTOR
 
 
 def _pays_columns_of_input(p: Problem) -> bool:
-    is_small = _has_few_inputs(p) and (p.is_in_patches or not _pays_phases(p))
-    is_large = p.groups == 1 and p.is_in_patches and p.taps > 16
-    is_stem = p.is_strided and _is_stem(p, 2**24)
-    return _has_few_places(p) or is_small or is_large or is_stem or (_is_short(p) and not p.is_strided)
+    if p.groups > 1 or _has_depth(p):
+        return p.is_in_patches and p.is_strided
+    is_small = _has_few_places(p) or (_is_written_soon(p) and _pays_small_columns_of_input(p))
+    if p.is_strided:
+        return is_small or p.is_in_patches or (_has_few_inputs(p) and not _pays_phases(p)) or _is_stem(p, 2**24)
+    return is_small or _has_few_inputs(p) or _is_short(p)
+
+
+def _pays_small_columns_of_input(p: Problem) -> bool:
+    """Whether there are many outputs beside a step, or lines that fill no vector."""
+    if p.is_strided:
+        return p.fan_out >= 96
+    return p.out[-1] < VECTOR and p.taps <= VECTOR and p.fan_out >= VECTOR
+
+
+def _is_written_soon(p: Problem) -> bool:
+    """Whether what lies under the taps stays in the caches."""
+    return p.batch * p.places * p.fan_in * p.taps * p.dtype.itemsize <= MAX_WRITTEN
 
 
 def _pays_columns_of_weight(p: Problem) -> bool:
+    if p.groups > 1 or _has_depth(p):
+        return _is_in_large_patches(p)
     is_small = _has_few_inputs(p) and not _pays_taps_of_weight(p)
-    return _has_few_places(p, 0.5) or is_small or (p.groups == 1 and (p.is_in_patches or _is_narrow(p)))
-
-
-def _is_narrow(p: Problem) -> bool:
-    """Whether a step, which `flipped` takes no advantage of, has few outputs, examples, and numbers under its taps."""
-    is_small = p.batch * p.places * p.fan_in * p.taps * p.dtype.itemsize <= MAX_WRITTEN
-    return is_small and p.is_strided and p.channels[1] <= VECTOR and p.batch < 8
+    # `flipped` takes no advantage of a step
+    is_narrow = p.is_strided and p.batch <= 8 and _is_written_soon(p)
+    return _has_few_places(p, 0.5) or is_small or p.is_in_patches or is_narrow
 
 
 def _pays_phases(p: Problem) -> bool:
@@ -510,24 +574,31 @@ def _always(p: Problem) -> bool:
 
 
 OUTPUT = (
-    Form("product", product, can=lambda p: p.is_pointwise, pays_on_gpu=_is_dense),
-    Form("sums", sums, can=_few_terms, pays=lambda p: p.fan_in < 8),
-    Form("sums in turn", sums_in_turn, can=lambda p: _is_depthwise(p) and p.taps // p.kernel[0] <= MAX_TERMS),
-    Form("split", split, can=lambda p: 1 < p.groups <= MAX_SPLIT),
-    Form("taps", taps, can=lambda p: p.taps <= MAX_TAPS, pays=lambda p: p.groups > 1, pays_on_gpu=_is_small_plane),
+    Form("product", product, can=lambda p: p.is_pointwise, pays_on_gpu=_is_one_product),
+    Form("sums", sums, can=_few_terms, pays=lambda p: p.fan_in < 8 and p.fan_out <= 64),
+    Form(
+        "sums in turn",
+        sums_in_turn,
+        can=lambda p: _is_depthwise(p) and p.taps // p.kernel[0] <= MAX_TERMS,
+        pays=lambda p: not _is_in_large_patches(p),
+    ),
     Form("kn2row", kn2row, can=_can_kn2row, pays=_pays_kn2row),
     Form("columns", columns, can=_can_columns, pays=_pays_columns),
+    Form("planes", planes, can=_has_depth),
+    Form("split", split, can=lambda p: 1 < p.groups <= MAX_SPLIT),
+    Form("taps", taps, can=lambda p: p.taps <= MAX_TAPS, pays=lambda p: p.groups > 1, pays_on_gpu=_is_small_plane),
     Form("winograd", winograd, can=_can_winograd, pays=_pays_winograd),
     Form("spread", partial(direct, holes=2), can=_can_spread, pays=_pays_spread),
     Form("direct", direct, pays_on_gpu=_always),
 )
 
 OF_INPUT = (
-    Form("product", product_of_input, can=lambda p: p.is_pointwise, pays_on_gpu=_is_dense),
-    Form(
-        "split", split_of_input, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.is_strided and p.fan_in > 4
-    ),
+    Form("product", product_of_input, can=lambda p: p.is_pointwise, pays_on_gpu=_is_one_product),
     Form("columns", columns_of_input, can=_can_columns, pays=_pays_columns_of_input),
+    Form("planes", planes_of_input, can=_has_depth, pays=lambda p: not _few_terms(_turned(p))),
+    Form(
+        "split", split_of_input, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.is_strided and p.fan_out > 8
+    ),
     Form(
         "phases",
         phases,
@@ -539,16 +610,17 @@ OF_INPUT = (
 )
 
 OF_WEIGHT = (
-    Form("product", product_of_weight, can=lambda p: p.is_pointwise, pays_on_gpu=_is_dense),
+    Form("product", product_of_weight, can=lambda p: p.is_pointwise, pays_on_gpu=_is_one_product),
+    Form("flipped", flipped_of_weight, can=_has_fewer_outputs, pays=_pays_flipped_of_weight),
+    Form("columns", columns_of_weight, can=_can_columns, pays=_pays_columns_of_weight),
     Form(
         "sums",
         sums_of_weight,
         can=lambda p: p.groups > 1 and p.fan_in * p.taps // p.kernel[0] <= MAX_TERMS,
-        pays=lambda p: p.fan_in <= 4,
+        pays=lambda p: p.fan_in <= 8 and p.fan_out <= VECTOR,
     ),
+    Form("planes", planes_of_weight, can=_has_depth),
     Form("split", split_of_weight, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.fan_in > 4),
-    Form("flipped", flipped_of_weight, can=_has_fewer_outputs, pays=_pays_flipped_of_weight),
-    Form("columns", columns_of_weight, can=_can_columns, pays=_pays_columns_of_weight),
     Form("winograd", winograd_of_weight, can=_can_winograd, pays=partial(_pays_winograd, places=1)),
     Form(
         "taps",

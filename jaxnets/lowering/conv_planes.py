@@ -1,10 +1,11 @@
-"""Convolutions with three spatial axes as such with two, on CPU: XLA has no fast code of its own for three.
+"""Convolutions with three spatial axes, and their gradients, as such with two: XLA's CPU backend has no fast code for
+three.
 
 What lies under a tap of the first spatial axis, the depth, becomes channels, and the depth itself examples.
 """
 
-import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -12,54 +13,61 @@ from jax import lax
 
 from jaxnets.lowering.conv_problem import Problem
 
-__all__ = ["conv_by_planes", "conv_transpose_by_planes"]
+__all__ = ["by_planes", "by_planes_of_input", "by_planes_of_weight"]
 
-Conv = Callable[[Problem, jax.Array, jax.Array], jax.Array]
-
-
-def conv_by_planes(p: Problem, x: jax.Array, weight: jax.Array, conv: Conv) -> jax.Array:
-    """The convolution of `(N, C_in, D, H, W)`; `conv` is that of planes."""
-    depth, taps = p.out[0], p.kernel[0]
-    padded = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), (*p.padding[0], 0), (0, 0, 0), (0, 0, 0)])
-    extent = (depth - 1) * p.stride[0] + 1
-    starts = [tap * p.dilation[0] for tap in range(taps)]
-    under = [lax.slice_in_dim(padded, s, s + extent, p.stride[0], 2) for s in starts]
-    planes = jnp.moveaxis(jnp.stack(under, 2), 3, 1)  # N, depth, C_in, taps, H, W
-    planes = planes.reshape(len(x), depth, p.channels[0] * taps, *p.size[1:])
-    y = conv(_plane(p), _joined(planes), weight.reshape(*_flat(p)))
-    return jnp.moveaxis(_apart(y, depth), 1, 2)
+OfPlanes = Callable[[Problem, jax.Array, jax.Array], jax.Array]
+"""The same operation with two spatial axes."""
 
 
-def conv_transpose_by_planes(p: Problem, y: jax.Array, weight: jax.Array, conv_transpose: Conv) -> jax.Array:
+def by_planes(p: Problem, x: jax.Array, weight: jax.Array, output: OfPlanes) -> jax.Array:
+    """The convolution of `(N, C_in, D, H, W)`."""
+    y = output(_plane(p), _under(p, x), weight.reshape(*_flat(p)))
+    return jnp.moveaxis(_apart(p, y), 1, 2)
+
+
+def by_planes_of_input(p: Problem, y: jax.Array, weight: jax.Array, gradient_of_input: OfPlanes) -> jax.Array:
     """The gradient of the convolution's input, given that of its output."""
-    depth, taps = p.out[0], p.kernel[0]
-    under = conv_transpose(_plane(p), _joined(jnp.moveaxis(y, 2, 1)), weight.reshape(*_flat(p)))
-    under = _apart(under, depth).reshape(len(y), depth, p.channels[0], taps, *p.size[1:])
-    under = jnp.moveaxis(under, 1, 3)
+    under = _apart(p, gradient_of_input(_plane(p), _examples(y), weight.reshape(*_flat(p))))
+    under = jnp.moveaxis(under.reshape(*under.shape[:2], p.channels[0], p.kernel[0], *p.size[1:]), 1, 3)
     low, size, zero = p.padding[0][0], p.size[0], jnp.zeros((), y.dtype)
-    extent = (depth - 1) * p.stride[0] + 1
+    extent = (p.out[0] - 1) * p.stride[0] + 1
     total = jnp.zeros((len(y), p.channels[0], *p.size), y.dtype)
-    for tap in range(taps):
+    for tap in range(p.kernel[0]):
         first = tap * p.dilation[0] - low
         borders = [(0, 0, 0), (0, 0, 0), (first, size - first - extent, p.stride[0] - 1), (0, 0, 0), (0, 0, 0)]
         total = total + lax.pad(under[:, :, tap], zero, borders)
     return total
 
 
-def _joined(x: jax.Array) -> jax.Array:
-    """The first two axes as one."""
-    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+def by_planes_of_weight(p: Problem, x: jax.Array, y: jax.Array, gradient_of_weight: OfPlanes) -> jax.Array:
+    """The gradient of its weight, given that of its output."""
+    weight = gradient_of_weight(_plane(p), _under(p, x), _examples(y))
+    return weight.reshape(p.channels[1], p.fan_in, *p.kernel)
 
 
-def _apart(x: jax.Array, size: int) -> jax.Array:
-    """The first axis as two, the second of this size."""
-    return x.reshape(len(x) // size, size, *x.shape[1:])
+def _under(p: Problem, x: jax.Array) -> jax.Array:
+    """What lies under the taps of the depth: `(N and depth of the output, C_in and taps, H, W)`."""
+    padded = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), (*p.padding[0], 0), (0, 0, 0), (0, 0, 0)])
+    extent = (p.out[0] - 1) * p.stride[0] + 1
+    starts = [tap * p.dilation[0] for tap in range(p.kernel[0])]
+    taps = jnp.stack([lax.slice_in_dim(padded, s, s + extent, p.stride[0], 2) for s in starts], 2)
+    return _examples(taps.reshape(len(x), p.channels[0] * p.kernel[0], *taps.shape[3:]))
+
+
+def _examples(x: jax.Array) -> jax.Array:
+    """`(N, C, D, H, W)` with the depth among the examples."""
+    return jnp.moveaxis(x, 2, 1).reshape(-1, x.shape[1], *x.shape[3:])
+
+
+def _apart(p: Problem, x: jax.Array) -> jax.Array:
+    """Planes, `(N and depth of the output, ...)`, with the depth as an axis."""
+    return x.reshape(-1, p.out[0], *x.shape[1:])
 
 
 def _plane(p: Problem) -> Problem:
     rest = {name: getattr(p, name)[1:] for name in ("size", "kernel", "stride", "padding", "dilation")}
     batch, channels = p.batch * p.out[0], (p.channels[0] * p.kernel[0], p.channels[1])
-    return dataclasses.replace(p, batch=batch, channels=channels, **rest)
+    return replace(p, batch=batch, channels=channels, **rest)
 
 
 def _flat(p: Problem) -> tuple[int, ...]:

@@ -77,8 +77,8 @@ class Problem:
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether each output is of one place of the input."""
-        return self.taps == 1 and not any(map(any, self.padding))
+        """Whether each output is of one place of the input, or of its padding."""
+        return self.taps == 1
 
     @property
     def is_strided(self) -> bool:

@@ -33,18 +33,18 @@ __all__ = [
 
 
 def product(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    return _planes(p, _apply(p, _matrix(p, weight), _rows(p, _seen(p, wide(x))))).astype(x.dtype)
+    return _planes(p, _apply(p, _matrix(p, weight), _rows(p, _seen(p, x)))).astype(x.dtype)
 
 
 def product_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     x = _planes(p, _apply_turned(p, _matrix(p, weight), _rows(p, wide(y)))).astype(y.dtype)
-    rest = [n - (o - 1) * s - 1 for n, o, s in zip(p.size, p.out, p.stride, strict=True)]
-    borders = [(0, r, s - 1) for r, s in zip(rest, p.stride, strict=True)]
+    settings = zip(p.size, p.out, p.stride, p.padding, strict=True)
+    borders = [(-low, n + low - (o - 1) * s - 1, s - 1) for n, o, s, (low, _) in settings]
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *borders])
 
 
 def product_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    weight = _outer(p, _rows(p, wide(y)), _rows(p, _seen(p, wide(x))))
+    weight = _outer(p, _rows(p, wide(y)), _rows(p, _seen(p, x)))
     return weight.reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
 
 
@@ -81,6 +81,7 @@ def _outer(p: Problem, a: jax.Array, b: jax.Array) -> jax.Array:
 
 def _seen(p: Problem, x: jax.Array) -> jax.Array:
     """The places that a kernel of one tap sees."""
+    x = p.padded(wide(x)) if any(map(any, p.padding)) else wide(x)
     if not p.is_strided:
         return x
     return x[(slice(None), slice(None), *(slice(None, None, s) for s in p.stride))]

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxnets.lowering.mesh import has_explicit_axes
 from jaxnets.lowering.sums import sum_of_first_axis, sums
 
 __all__ = ["AxisName", "moments", "standardized"]
@@ -62,8 +63,28 @@ def standardized(
     sums of the same products.
     """
     like = (1,) * x.ndim
-    one, zero = jnp.ones(like, x.dtype), jnp.zeros(like, x.dtype)
-    return _standardized(x, one if weight is None else weight, zero if bias is None else bias, tuple(axes), eps)
+    weight = jnp.ones(like, x.dtype) if weight is None else weight
+    bias = jnp.zeros(like, x.dtype) if bias is None else bias
+    places = _places(x, weight, bias, axes)
+    if places < 2:
+        return _standardized(x, weight, bias, tuple(axes), eps)
+
+    def in_a_row(x: jax.Array) -> jax.Array:
+        return x.reshape(*x.shape[: x.ndim - places], -1)
+
+    row = x.ndim - places
+    over = (*(axis for axis in axes if axis < row), row)
+    y, *rest = _standardized(*map(in_a_row, (x, weight, bias)), over, eps)
+    mean, var = (moment.reshape(*moment.shape, *(1,) * (places - 1)) for moment in rest)
+    return y.reshape(x.shape), mean, var
+
+
+def _places(x: jax.Array, weight: jax.Array, bias: jax.Array, axes: Sequence[int]) -> int:
+    """How many last axes are places of one row, with one number of each parameter: loops are longer over that."""
+    if has_explicit_axes(x):
+        return 0
+    of_places = [axis in axes and weight.shape[axis] == bias.shape[axis] == 1 for axis in range(x.ndim)]
+    return next((i for i, is_place in enumerate(reversed(of_places)) if not is_place), x.ndim)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(3, 4))
