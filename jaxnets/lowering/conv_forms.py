@@ -357,8 +357,8 @@ def transposed_kernel(weight: jax.Array, groups: int) -> jax.Array:
 MAX_TERMS, MAX_SUMS, MAX_TAPS, MAX_SPLIT = 128, 16, 64, 64
 # A sum of so few terms is better computed as a product of matrices.
 SHORT_SUM = 32
-# And one of up to so many, where the input has few channels.
-STEM = 160
+# And one of up to so many, where the input has few channels, and what lies under the taps so many bytes.
+STEM, MAX_STEM = 160, 2**24
 # Of which a piece has so many at most, if that makes no more pieces than these.
 PIECE, PIECES = 2**19, 32
 # So many bytes of transformed inputs and outputs, beside which fewer products would be worth little.
@@ -417,8 +417,7 @@ def _is_ynnpacks(p: Problem, channels: Pair) -> bool:
 
 def _pays_spread(p: Problem) -> bool:
     products = p.batch * p.places * p.taps * p.channels[0] * p.channels[1]
-    is_large = p.channels[0] > 3 and products >= (2e7 if p.channels[1] >= 32 else 5e6)
-    return _is_ynnpacks(p, p.channels) and is_large and (p.taps > 1 or p.is_strided)
+    return _is_ynnpacks(p, p.channels) and min(p.channels) > 3 and products >= 2e7
 
 
 def _pays_spread_of_weight(p: Problem) -> bool:
@@ -460,7 +459,7 @@ def _can_kn2row(p: Problem) -> bool:
 
 
 def _pays_kn2row(p: Problem) -> bool:
-    """Whether the outputs fill no vector, and what is written for the taps is no larger than the input, or small.
+    """Whether the outputs fill few vectors, and what is written for the taps is no larger than the input, or small.
 
     Of long sums there may be more outputs.
     """
@@ -468,7 +467,8 @@ def _pays_kn2row(p: Problem) -> bool:
     size = p.batch * p.places * p.groups * written * p.dtype.itemsize
     if p.fan_in * p.taps >= LONG_SUM and p.fan_out <= NARROW and 2 * size <= MAX_WRITTEN:
         return True
-    return p.fan_out <= VECTOR and (written <= read or (written <= 9 * read and size <= MAX_WRITTEN))
+    most = 2 * VECTOR if p.fan_out < p.fan_in else VECTOR
+    return p.fan_out <= most and (written <= read or (written <= 9 * read and size <= MAX_WRITTEN))
 
 
 def _pays_flipped_of_weight(p: Problem) -> bool:
@@ -490,14 +490,14 @@ def _is_short(p: Problem) -> bool:
     return p.groups == 1 and p.fan_in * p.taps <= min(SHORT_SUM, 5 * p.fan_out)
 
 
-def _is_stem(p: Problem, most: int = 2**25) -> bool:
+def _is_stem(p: Problem) -> bool:
     """Whether a large kernel sees the colours of an image, too few channels for the vectors of other forms.
 
     What lies under the taps has so many bytes at most: written afresh, more of them take longer than all else.
     """
     if p.groups > 1 or p.fan_in > 3 or not SHORT_SUM < p.fan_in * p.taps <= STEM:
         return False
-    is_small = p.batch * p.places * p.fan_in * p.taps * p.dtype.itemsize <= most
+    is_small = p.batch * p.places * p.fan_in * p.taps * p.dtype.itemsize <= MAX_STEM
     return is_small and (16 < p.fan_out < 48 or (p.fan_out >= 48 and p.batch * p.places >= 12_000))
 
 
@@ -519,22 +519,17 @@ def _is_in_large_patches(p: Problem) -> bool:
 def _pays_columns_of_input(p: Problem) -> bool:
     if p.groups > 1 or _has_depth(p):
         return p.is_in_patches and p.is_strided
-    is_small = _has_few_places(p) or (_is_written_soon(p) and _pays_small_columns_of_input(p))
     if p.is_strided:
-        return is_small or p.is_in_patches or (_has_few_inputs(p) and not _pays_phases(p)) or _is_stem(p, 2**24)
-    return is_small or _has_few_inputs(p) or _is_short(p)
+        is_small = p.fan_out >= 96 and _is_written_soon(p, MAX_WRITTEN // 4)
+        return is_small or p.is_in_patches or _has_few_places(p) or (_has_few_inputs(p) and p.fan_in < 8)
+    # lines that fill no vector
+    is_narrow = p.out[-1] < VECTOR and p.taps <= VECTOR and p.fan_out >= VECTOR and _is_written_soon(p)
+    return is_narrow or _has_few_places(p) or _has_few_inputs(p) or _is_short(p)
 
 
-def _pays_small_columns_of_input(p: Problem) -> bool:
-    """Whether there are many outputs beside a step, or lines that fill no vector."""
-    if p.is_strided:
-        return p.fan_out >= 96
-    return p.out[-1] < VECTOR and p.taps <= VECTOR and p.fan_out >= VECTOR
-
-
-def _is_written_soon(p: Problem) -> bool:
+def _is_written_soon(p: Problem, most: int = MAX_WRITTEN) -> bool:
     """Whether what lies under the taps stays in the caches."""
-    return p.batch * p.places * p.fan_in * p.taps * p.dtype.itemsize <= MAX_WRITTEN
+    return p.batch * p.places * p.fan_in * p.taps * p.dtype.itemsize <= most
 
 
 def _pays_columns_of_weight(p: Problem) -> bool:
@@ -542,13 +537,8 @@ def _pays_columns_of_weight(p: Problem) -> bool:
         return _is_in_large_patches(p)
     is_small = _has_few_inputs(p) and not _pays_taps_of_weight(p)
     # `flipped` takes no advantage of a step
-    is_narrow = p.is_strided and p.batch <= 8 and _is_written_soon(p)
+    is_narrow = p.is_strided and p.batch < 8 and _is_written_soon(p)
     return _has_few_places(p, 0.5) or is_small or p.is_in_patches or is_narrow
-
-
-def _pays_phases(p: Problem) -> bool:
-    is_within = all(k <= s for k, s in zip(p.kernel, p.stride, strict=True))
-    return p.is_strided and (p.groups > 1 or p.channels[0] >= 8 or is_within)
 
 
 def _can_winograd(p: Problem) -> bool:
@@ -575,7 +565,7 @@ def _always(p: Problem) -> bool:
 
 OUTPUT = (
     Form("product", product, can=lambda p: p.is_pointwise, pays_on_gpu=_is_one_product),
-    Form("sums", sums, can=_few_terms, pays=lambda p: p.fan_in < 8 and p.fan_out <= 64),
+    Form("sums", sums, can=_few_terms, pays=lambda p: p.fan_in <= 8 and p.fan_out <= 64),
     Form(
         "sums in turn",
         sums_in_turn,
@@ -603,7 +593,7 @@ OF_INPUT = (
         "phases",
         phases,
         can=lambda p: set(p.dilation) == {1} and math.prod(p.stride) <= MAX_TAPS,
-        pays=_pays_phases,
+        pays=lambda p: p.is_strided,
     ),
     Form("flipped", flipped, pays=lambda p: p.groups > 1 or not p.is_strided, pays_on_gpu=_is_small_plane),
     Form("direct", direct_of_input, pays_on_gpu=_always),
