@@ -357,8 +357,8 @@ def transposed_kernel(weight: jax.Array, groups: int) -> jax.Array:
 MAX_TERMS, MAX_SUMS, MAX_TAPS, MAX_SPLIT = 128, 16, 64, 64
 # A sum of so few terms is better computed as a product of matrices.
 SHORT_SUM = 32
-# And one of up to so many, where the input has few channels, and what lies under the taps so many bytes.
-STEM, MAX_STEM = 160, 2**24
+# And one of up to so many, where the input has few channels.
+STEM = 160
 # Of which a piece has so many at most, if that makes no more pieces than these.
 PIECE, PIECES = 2**19, 32
 # So many bytes of transformed inputs and outputs, beside which fewer products would be worth little.
@@ -467,7 +467,7 @@ def _pays_kn2row(p: Problem) -> bool:
     size = p.batch * p.places * p.groups * written * p.dtype.itemsize
     if p.fan_in * p.taps >= LONG_SUM and p.fan_out <= NARROW and 2 * size <= MAX_WRITTEN:
         return True
-    most = 2 * VECTOR if p.fan_out < p.fan_in else VECTOR
+    most = 2 * VECTOR if p.fan_out < p.fan_in else VECTOR // p.groups
     return p.fan_out <= most and (written <= read or (written <= 9 * read and size <= MAX_WRITTEN))
 
 
@@ -493,11 +493,11 @@ def _is_short(p: Problem) -> bool:
 def _is_stem(p: Problem) -> bool:
     """Whether a large kernel sees the colours of an image, too few channels for the vectors of other forms.
 
-    What lies under the taps has so many bytes at most: written afresh, more of them take longer than all else.
+    Written afresh, more of what lies under the taps takes longer than all else, unless there are many outputs.
     """
     if p.groups > 1 or p.fan_in > 3 or not SHORT_SUM < p.fan_in * p.taps <= STEM:
         return False
-    is_small = p.batch * p.places * p.fan_in * p.taps * p.dtype.itemsize <= MAX_STEM
+    is_small = _is_written_soon(p, MAX_WRITTEN * max(p.fan_out, 48) // 48)
     return is_small and (16 < p.fan_out < 48 or (p.fan_out >= 48 and p.batch * p.places >= 12_000))
 
 
@@ -523,7 +523,7 @@ def _pays_columns_of_input(p: Problem) -> bool:
         is_small = p.fan_out >= 96 and _is_written_soon(p, MAX_WRITTEN // 4)
         return is_small or p.is_in_patches or _has_few_places(p) or (_has_few_inputs(p) and p.fan_in < 8)
     # lines that fill no vector
-    is_narrow = p.out[-1] < VECTOR and p.taps <= VECTOR and p.fan_out >= VECTOR and _is_written_soon(p)
+    is_narrow = p.out[-1] < VECTOR and p.taps <= VECTOR and p.fan_out > 2 * VECTOR and _is_written_soon(p)
     return is_narrow or _has_few_places(p) or _has_few_inputs(p) or _is_short(p)
 
 
@@ -565,7 +565,7 @@ def _always(p: Problem) -> bool:
 
 OUTPUT = (
     Form("product", product, can=lambda p: p.is_pointwise, pays_on_gpu=_is_one_product),
-    Form("sums", sums, can=_few_terms, pays=lambda p: p.fan_in <= 8 and p.fan_out <= 64),
+    Form("sums", sums, can=_few_terms, pays=lambda p: p.fan_in < 8 and p.fan_out <= 64),
     Form(
         "sums in turn",
         sums_in_turn,
@@ -587,7 +587,7 @@ OF_INPUT = (
     Form("columns", columns_of_input, can=_can_columns, pays=_pays_columns_of_input),
     Form("planes", planes_of_input, can=_has_depth, pays=lambda p: not _few_terms(_turned(p))),
     Form(
-        "split", split_of_input, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.is_strided and p.fan_out > 8
+        "split", split_of_input, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.is_strided and p.fan_out > 4
     ),
     Form(
         "phases",
@@ -607,7 +607,7 @@ OF_WEIGHT = (
         "sums",
         sums_of_weight,
         can=lambda p: p.groups > 1 and p.fan_in * p.taps // p.kernel[0] <= MAX_TERMS,
-        pays=lambda p: p.fan_in <= 8 and p.fan_out <= VECTOR,
+        pays=lambda p: p.fan_in <= 4 and p.fan_out <= VECTOR,
     ),
     Form("planes", planes_of_weight, can=_has_depth),
     Form("split", split_of_weight, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.fan_in > 4),
