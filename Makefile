@@ -47,6 +47,7 @@ bench:  ## layers, models and files timed beside torch and other JAX libraries; 
 	@$(MAKE) --no-print-directory EXTRAS=bench READY=$(VENV)/.ready-bench $(VENV)/.ready-bench
 	$(BIN)/python -m benchmarks.layers --device $(DEVICE) --report $(RESULTS)/layers.jsonl
 	$(BIN)/python -m benchmarks.layers --every --with jaxnets --device $(DEVICE) --report $(RESULTS)/every.jsonl
+	$(BIN)/python -m benchmarks.layers --drawn --with jaxnets --seconds 0.2 --device $(DEVICE) --report $(RESULTS)/drawn.jsonl
 	$(BIN)/python -m benchmarks.layers --scaling --with jaxnets --with lax --device $(DEVICE) \
 	  --report $(RESULTS)/scaling.jsonl
 	$(BIN)/python -m benchmarks.models --device $(DEVICE) --report $(RESULTS)/models.jsonl

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 from benchmarks.rows import Row
 
-__all__ = ["DRAWN"]
+__all__ = ["DRAWN", "LAYERS"]
 
 CHANNELS = (3, 8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 256, 320, 384, 512, 768)
 SIDES = (4, 7, 8, 10, 13, 14, 16, 20, 28, 32, 35, 40, 56, 64, 80, 96, 112, 128, 224)
@@ -18,8 +18,20 @@ PRODUCTS = 5e6, 2e9
 ELEMENTS = 1 << 23
 """The most of an input or output."""
 
-Drawn = tuple[str, dict[str, Any], tuple[int, ...], float, int]
-"""Class of `nn`, arguments, shape of the input, multiplications, elements of the output."""
+RECURRENT = ("LSTM", "GRU", "RNN")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A class of `nn`, its arguments, and the shape of the input."""
+
+    kind: str
+    settings: dict[str, Any]
+    shape: tuple[int, ...]
+
+
+Drawn = tuple[Layer, float, int]
+"""A layer, its multiplications, the elements of its output."""
 
 
 def _conv(draw: Random, rank: int, transposed: bool = False) -> Drawn:
@@ -58,7 +70,7 @@ def _conv(draw: Random, rank: int, transposed: bool = False) -> Drawn:
     places = math.prod(max(n, 0) for n in after)
     products = batch * outs * ins // groups * math.prod(kernel) * (math.prod(sides) if transposed else places)
     kind = f"Conv{'Transpose' * transposed}{rank}d"
-    return kind, settings, (batch, ins, *sides), products, batch * outs * places
+    return Layer(kind, settings, (batch, ins, *sides)), products, batch * outs * places
 
 
 def _linear(draw: Random) -> Drawn:
@@ -69,7 +81,7 @@ def _linear(draw: Random) -> Drawn:
         draw.choice((1, 4, 16, 32, 100, 512, 1576, 4096)),
     )
     settings = {"in_features": ins, "out_features": outs, "bias": draw.random() < 0.7}
-    return "Linear", settings, (rows, ins), rows * ins * outs, rows * outs
+    return Layer("Linear", settings, (rows, ins)), rows * ins * outs, rows * outs
 
 
 def _pool(draw: Random) -> Drawn:
@@ -84,7 +96,7 @@ def _pool(draw: Random) -> Drawn:
     sides = (draw.choice(SIDES[4:]),) * rank if rank > 1 else (draw.choice((100, 512, 1000)),)
     shape = (draw.choice(BATCHES), draw.choice(CHANNELS), *sides)
     size = math.prod(shape)
-    return kind, settings, shape, size * 50, size
+    return Layer(kind, settings, shape), size * 50, size
 
 
 def _norm(draw: Random) -> Drawn:
@@ -100,11 +112,11 @@ def _norm(draw: Random) -> Drawn:
     elif kind == "BatchNorm1d":
         shape = draw.choice(((batch, channels, side * side), (batch * side, channels)))
     size = math.prod(shape)
-    return kind, settings, shape, size * 50, size
+    return Layer(kind, settings, shape), size * 50, size
 
 
 def _recurrent(draw: Random) -> Drawn:
-    kind = draw.choice(("LSTM", "GRU", "RNN"))
+    kind = draw.choice(RECURRENT)
     steps, batch = draw.choice((10, 35, 50, 100, 200)), draw.choice((1, 4, 8, 16, 32, 64))
     size, hidden, layers = (
         draw.choice((16, 32, 64, 128, 300)),
@@ -115,7 +127,7 @@ def _recurrent(draw: Random) -> Drawn:
     settings["batch_first"] = draw.random() < 0.5
     shape = (batch, steps, size) if settings["batch_first"] else (steps, batch, size)
     products = 4 * hidden * (size + hidden) * layers * steps * batch
-    return kind, settings, shape, products, steps * batch * hidden
+    return Layer(kind, settings, shape), products, steps * batch * hidden
 
 
 def _resized(draw: Random) -> Drawn:
@@ -124,7 +136,7 @@ def _resized(draw: Random) -> Drawn:
     side = draw.choice(SIDES)
     shape = (draw.choice(BATCHES), draw.choice(CHANNELS), side, draw.choice((side, draw.choice(SIDES))))
     size = math.prod(shape)
-    return "Upsample", settings, shape, size * 50, int(size * settings["scale_factor"] ** 2)
+    return Layer("Upsample", settings, shape), size * 50, int(size * settings["scale_factor"] ** 2)
 
 
 KINDS: tuple[tuple[int, Callable[[Random], Drawn]], ...] = (
@@ -141,18 +153,22 @@ KINDS: tuple[tuple[int, Callable[[Random], Drawn]], ...] = (
 )
 
 
-def _row(seed: int) -> Row:
+def _layer(seed: int) -> Layer:
     draw = Random(seed)
     [family] = draw.choices([family for _, family in KINDS], [weight for weight, _ in KINDS])
     while True:
-        kind, settings, shape, products, elements = family(draw)
+        layer, products, elements = family(draw)
         fits = PRODUCTS[0] <= products <= PRODUCTS[1]
-        if fits and max(elements, math.prod(shape)) <= ELEMENTS and elements > 0:
-            break
-    shown = ", ".join(f"{key}={value}" for key, value in settings.items())
-    name = f"{seed}: {kind}({shown}), {'x'.join(map(str, shape))}"
-    row = Row(name, lambda nn: getattr(nn, kind)(**settings), (shape,))
-    return replace(row, call=lambda layer, x: layer(x)[0]) if family is _recurrent else row
+        if fits and max(elements, math.prod(layer.shape)) <= ELEMENTS and elements > 0:
+            return layer
 
 
-DRAWN = tuple(map(_row, range(400)))
+def _row(seed: int, layer: Layer) -> Row:
+    shown = ", ".join(f"{key}={value}" for key, value in layer.settings.items())
+    name = f"{seed}: {layer.kind}({shown}), {'x'.join(map(str, layer.shape))}"
+    row = Row(name, lambda nn: getattr(nn, layer.kind)(**layer.settings), (layer.shape,))
+    return replace(row, call=lambda layer, x: layer(x)[0]) if layer.kind in RECURRENT else row
+
+
+LAYERS = tuple(map(_layer, range(400)))
+DRAWN = tuple(_row(seed, layer) for seed, layer in enumerate(LAYERS))

@@ -1,6 +1,7 @@
 """Every form of what has several, and of its gradients, timed: `python -m benchmarks.forms [--only PATTERN]`.
 
-What the tables of `jaxnets.lowering` choose, marked with *, should be the fastest of its line, or near it.
+What the tables of `jaxnets.lowering` choose, marked with *, should be the fastest of its line, or near it. The
+convolutions of drawn layers (`--drawn`) say how near: the thresholds of `conv_forms` are theirs.
 """
 
 import time
@@ -12,6 +13,8 @@ import jax
 import numpy as np
 import typer
 
+from benchmarks.clock import geometric_mean
+from benchmarks.drawn import DRAWN, LAYERS, Layer
 from benchmarks.where import CALLS
 from jaxnets import functional as F
 from jaxnets.functional.rnn import MODES
@@ -162,11 +165,17 @@ def best(function: Any, *arguments: Any, seconds: float = 0.3) -> float:
 
 def main(
     only: Annotated[list[str] | None, typer.Option(help="Problems whose name matches. Repeatable.")] = None,
+    drawn: Annotated[
+        bool, typer.Option(help="The convolutions of benchmarks.drawn, and how near the choices are.")
+    ] = False,
 ) -> None:
     """Times each form that computes a problem, in milliseconds."""
+    if drawn:
+        time_drawn(only)
+        return
     for name, problem in PROBLEMS.items():
         if matches(name, only):
-            time_convolution(name, *problem)
+            time_convolution(name, square(*problem))
     for name, shape in HALF_ATTENTIONS.items():
         if ON_GPU and matches(name, only):
             time_attention(name, *shape)
@@ -252,29 +261,66 @@ def time_forms(name: str, table: Any, problem: Any, functions: tuple[Any, Any], 
         print(f"{name:36} {operation:18} {', '.join(found)}", flush=True)
 
 
-def time_convolution(
-    name: str, batch: int, c_in: int, c_out: int, groups: int, side: int, kernel: int, stride: int
-) -> None:
-    """A line for the output, and one for each gradient, with each form that can."""
-    shapes = (batch, c_in, side, side), (c_out, c_in // groups, kernel, kernel)
+def square(batch: int, c_in: int, c_out: int, groups: int, side: int, kernel: int, stride: int) -> Problem:
+    """A convolution of squares, padded unless they lie side by side."""
     padding = kernel // 2 if stride < kernel else 0
+    shapes = (batch, c_in, side, side), (c_out, c_in // groups, kernel, kernel)
+    x, weight = (jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes)
+    return Problem.of(x, weight, (stride,) * 2, [(padding, padding)] * 2, (1, 1), groups, ON_GPU)
+
+
+def of_layer(layer: Layer) -> Problem:
+    """The convolution of a layer, or that which its transposed convolution is the transpose of."""
+    kernel, padding = layer.settings["kernel_size"], layer.settings["padding"]
+    rank, groups = len(kernel), layer.settings["groups"]
+    stride, dilation = ((layer.settings[key],) * rank for key in ("stride", "dilation"))
+    channels, size = (layer.settings["in_channels"], layer.settings["out_channels"]), layer.shape[2:]
+    if "Transpose" in layer.kind:
+        channels = channels[::-1]
+        settings = zip(size, stride, padding, dilation, kernel, strict=True)
+        size = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in settings)
+    x = jax.ShapeDtypeStruct((layer.shape[0], channels[0], *size), np.float32)
+    weight = jax.ShapeDtypeStruct((channels[1], channels[0] // groups, *kernel), np.float32)
+    return Problem.of(x, weight, stride, [(p, p) for p in padding], dilation, groups, ON_GPU)
+
+
+def time_drawn(only: list[str] | None) -> None:
+    """The convolutions of drawn layers; for each operation the time of what is chosen in terms of the fastest's."""
+    ratios: dict[str, list[float]] = {}
+    for row, layer in zip(DRAWN, LAYERS, strict=True):
+        if "Conv" in layer.kind and matches(row.name, only):
+            print(row.name)
+            for operation, ratio in time_convolution("", of_layer(layer)).items():
+                ratios.setdefault(operation, []).append(ratio)
+    for operation, found in ratios.items():
+        print(
+            f"{operation}: chosen / fastest {geometric_mean(found):.2f}, greatest {max(found):.2f}, "
+            f"{sum(ratio > 2 for ratio in found)} of {len(found)} above 2"
+        )
+
+
+def time_convolution(name: str, problem: Problem) -> dict[str, float]:
+    """A line for the output, and one for each gradient, with each form that can; the choice beside the fastest."""
+    shapes = (
+        (problem.batch, problem.channels[0], *problem.size),
+        (problem.channels[1], problem.fan_in, *problem.kernel),
+        (problem.batch, problem.channels[1], *problem.out),
+    )
     random = np.random.default_rng(0)
-    x, weight = (jax.numpy.asarray(random.standard_normal(shape, np.float32)) for shape in shapes)
-    problem = Problem.of(x, weight, (stride,) * 2, [(padding, padding)] * 2, (1, 1), groups, ON_GPU)
-    y = jax.numpy.asarray(random.standard_normal((batch, c_out, *problem.out), np.float32))
+    x, weight, y = (jax.numpy.asarray(random.standard_normal(shape, np.float32)) for shape in shapes)
     tables = {
         "output": (conv_forms.OUTPUT, (x, weight)),
         "gradient of input": (conv_forms.OF_INPUT, (y, weight)),
         "gradient of weight": (conv_forms.OF_WEIGHT, (x, y)),
     }
+    ratios = {}
     for operation, (table, arrays) in tables.items():
         chosen = choice.choose(table, problem, ON_GPU).name
-        found = [
-            f"{form.name}{'*' * (form.name == chosen)} {best(partial(form.compute, problem), *arrays):.3g}"
-            for form in table
-            if form.can(problem)
-        ]
+        times = {form.name: best(partial(form.compute, problem), *arrays) for form in table if form.can(problem)}
+        found = [f"{form}{'*' * (form == chosen)} {time:.3g}" for form, time in times.items()]
         print(f"{name:36} {operation:18} {', '.join(found)}", flush=True)
+        ratios[operation] = times[chosen] / min(times.values())
+    return ratios
 
 
 if __name__ == "__main__":

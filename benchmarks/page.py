@@ -54,12 +54,17 @@ pages: `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` in front of the command. It is no
 ON_GPU = """
 
 All multiply in TF32, and ten calls are made one after another before their results are waited for. Most rows are small
-for such a card: what is measured of them is mostly the time to launch programs. `python -m benchmarks.forms` times the
+for such a card: what is measured of them is mostly the time to launch programs. Of the other layers, densenet121 and
+shufflenet four rows at a time shared the card. `python -m benchmarks.forms` times the
 forms of a convolution on a GPU, too."""
 
 LAYOUT = """Trunks of networks by jaxnets with the channels first, as its layers have them, and with the channels last
 between the layers, and both by plain `lax` (`python -m benchmarks.layout`): whether such a route would pay.
 """
+
+DRAWN = """Layers and shapes that nobody chose (`python -m benchmarks.layers --drawn`); shown are the slowest of them.
+"""
+SLOWEST = 12
 
 STEPS = "Blocks of steps of the programs in `examples/`; [their page](examples.md) shows them at full length.\n"
 
@@ -97,6 +102,12 @@ def table(rows: list[dict[str, Any]], pass_: str, memory: bool = False) -> str:
             cells.append(f"{ours.get('bytes', 0) / 1e6:.0f} / {sides['torch']['bytes'] / 1e6:.0f}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def slowest(rows: list[dict[str, Any]], pass_: str) -> list[dict[str, Any]]:
+    """Those of a pass in which jaxnets is slowest beside torch."""
+    measured = [row for row in rows if row["row"].endswith(f" | {pass_}") and "to torch" in row["sides"]["jaxnets"]]
+    return sorted(measured, key=lambda row: -row["sides"]["jaxnets"]["to torch"][0])[:SLOWEST]
 
 
 def means(rows: list[dict[str, Any]]) -> str:
@@ -156,11 +167,11 @@ def main(device: On = Device.CPU) -> None:
     """Writes the page of a device."""
     gpu = device == Device.GPU
     page, results = ("benchmarks_gpu.md", "benchmarks/gpu") if gpu else ("benchmarks.md", "benchmarks")
-    names = "layers", "every", "models", "scaling", "layout", "steps", "checkpoints"
-    layers, every, models, scaling, layouts, steps, checkpoints = (
+    names = "layers", "every", "drawn", "models", "scaling", "layout", "steps", "checkpoints"
+    layers, every, drawn, models, scaling, layouts, steps, checkpoints = (
         read(DOCS / results / f"{name}.jsonl") for name in names
     )
-    where = machine([*layers, *every, *models, *scaling, *steps])
+    where = machine([*layers, *every, *drawn, *models, *scaling, *steps])
     command, title = ("make bench DEVICE=gpu", " on a GPU") if gpu else ("make bench", "")
     text = TEXT.format(title=title, command=command, more=ON_GPU if gpu else ON_CPU, machine=where)
     parts = (
@@ -178,6 +189,10 @@ def main(device: On = Device.CPU) -> None:
             text += f"![{title}: time in terms of torch's]({results}/{name}.png)\n\n"
         for pass_ in PASSES:
             text += f"### {title}, {pass_}\n\n{table(rows, pass_, memory=name == 'models' and not gpu)}\n"
+    if drawn:
+        text += f"## Drawn layers\n\n{DRAWN}\n{means(drawn)}\n"
+        for pass_ in PASSES:
+            text += f"### Drawn layers, {pass_}\n\n{table(slowest(drawn, pass_), pass_)}\n"
     if layouts:
         text += f"## Channels last\n\n{LAYOUT}\n{layout.table(layouts)}\n"
     if steps:
@@ -189,7 +204,13 @@ def main(device: On = Device.CPU) -> None:
     (DOCS / page).write_text(text)
     found = {
         name: summary(rows)
-        for name, rows in (("layers", layers), ("other layers", every), ("models", models), ("steps", steps))
+        for name, rows in (
+            ("layers", layers),
+            ("other layers", every),
+            ("drawn layers", drawn),
+            ("models", models),
+            ("steps", steps),
+        )
     }
     with (DOCS / results / "history.jsonl").open("a") as file:
         file.write(json.dumps({"machine": where, **found}) + "\n")
