@@ -6,14 +6,13 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from jaxnets import check
 from jaxnets.functional.distance import vector_norm
 from jaxnets.functional.normalized import check_floating, check_parameters, shaped
 from jaxnets.functional.precision import wide
 from jaxnets.lowering.pooling import sum_pool
-from jaxnets.lowering.standardize import standardized
+from jaxnets.lowering.standardize import divided_by_rms, standardized
 
 __all__ = ["cross_map_lrn2d", "group_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
 
@@ -95,13 +94,12 @@ def rms_norm(
     shape = input.shape[input.ndim - len(axes) :]
     x = wide(input)
     small = float(jnp.finfo(x.dtype).eps) if eps is None else check.number("eps", eps)
-    output = x * lax.rsqrt(jnp.square(x).mean(axes, keepdims=True) + small)
     if weight is not None:
         weight = check.array("weight", weight)
         if weight.shape != shape:
             raise ValueError(f"weight: expected shape {shape}, which is normalized_shape, got {weight.shape}")
-        output = output * shaped(weight, output, (1,) * (input.ndim - len(axes)) + shape)
-    return output.astype(input.dtype)
+        weight = shaped(weight, x, (1,) * (input.ndim - len(axes)) + shape)
+    return divided_by_rms(x, weight, axes, small).astype(input.dtype)
 
 
 def group_norm(

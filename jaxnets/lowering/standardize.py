@@ -1,4 +1,7 @@
-"""Less the mean and divided by the standard deviation, then scaled and shifted: what all normalisations compute."""
+"""Less the mean and divided by the standard deviation, then scaled and shifted: what normalisations compute.
+
+And divided by the root of the mean square, then scaled, which is what is left of it in RMS norm.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +15,7 @@ from jax import lax
 from jaxnets.lowering.mesh import has_explicit_axes
 from jaxnets.lowering.sums import sum_of_first_axis, sums
 
-__all__ = ["AxisName", "moments", "standardized"]
+__all__ = ["AxisName", "divided_by_rms", "moments", "standardized"]
 
 AxisName = str | tuple[str, ...]
 Axes = tuple[int, ...]
@@ -69,10 +72,11 @@ def standardized(
     if places < 2:
         return _standardized(x, weight, bias, tuple(axes), eps)
 
-    def in_a_row(x: jax.Array) -> jax.Array:
-        return x.reshape(*x.shape[: x.ndim - places], -1)
-
     row = x.ndim - places
+
+    def in_a_row(x: jax.Array) -> jax.Array:
+        return x.reshape(*x.shape[:row], math.prod(x.shape[row:]))
+
     over = (*(axis for axis in axes if axis < row), row)
     y, *rest = _standardized(*map(in_a_row, (x, weight, bias)), over, eps)
     mean, var = (moment.reshape(*moment.shape, *(1,) * (places - 1)) for moment in rest)
@@ -109,12 +113,62 @@ def _standardized_jvp(axes: Axes, eps: float, primals: Any, tangents: Any) -> tu
             of_bias, of_weight = (_summed_to(total, p.shape) for total, p in zip(totals, (bias, weight), strict=True))
             means = [(weight * total).sum(axes, keepdims=True) / count for total in totals]
         else:
-            of_bias, of_weight = _summed_to(g, bias.shape), _summed_to(g * h, weight.shape)
-            means = [total / count for total in sums((weight * g, weight * g * h), axes)]
+            of_bias = _summed_to(g, bias.shape)
+            (of_means, _), (of_products, of_weight) = (_weighted(x, weight, axes) for x in (g, g * h))
+            means = [of_means / count, of_products / count]
         of_x = scale * (weight * g - means[0] - h * means[1]) + (of_mean + 2 * of_var * (x - mean)) / count
         return of_x, of_weight, of_bias
 
     return result, jax.linear_transpose(gradients, result)(tangents)[0]
+
+
+def divided_by_rms(x: jax.Array, weight: jax.Array | None, axes: Sequence[int], eps: float) -> jax.Array:
+    """`x / sqrt(mean of x² + eps) * weight`, the mean being that over `axes`; the weight broadcasts to `x`.
+
+    The gradient is said by hand, as that of `standardized`, of which it has the terms without a mean.
+    """
+    return _divided(x, jnp.ones((1,) * x.ndim, x.dtype) if weight is None else weight, tuple(axes), eps)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _divided(x: jax.Array, weight: jax.Array, axes: Axes, eps: float) -> jax.Array:
+    return x * _one_over_rms(x, axes, eps) * weight
+
+
+def _one_over_rms(x: jax.Array, axes: Axes, eps: float) -> jax.Array:
+    return lax.rsqrt(jnp.square(x).mean(axes, keepdims=True) + eps)
+
+
+@_divided.defjvp
+def _divided_jvp(axes: Axes, eps: float, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    x, weight = primals
+    result, h, scale = _divided(x, weight, axes, eps), divided_by_rms(x, None, axes, eps), _one_over_rms(x, axes, eps)
+    count = math.prod(x.shape[axis] for axis in axes)
+
+    def gradients(g: jax.Array) -> tuple[jax.Array, jax.Array]:
+        total, of_weight = _weighted(g * h, weight, axes)
+        return scale * (weight * g - h * total / count), of_weight
+
+    return result, jax.linear_transpose(gradients, result)(tangents)[0]
+
+
+def _weighted(x: jax.Array, weight: jax.Array, axes: Axes) -> tuple[jax.Array, jax.Array]:
+    """The sums of `x * weight` over `axes`, the last, which are kept with size 1, and those of `x` for each weight."""
+
+    def apart(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return (x * weight).sum(axes, keepdims=True), _summed_to(x, weight.shape)
+
+    def as_product(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+        x = lax.optimization_barrier(x)  # computed once for both
+        whole = jnp.broadcast_to(weight, (*weight.shape[: -len(axes)], *x.shape[-len(axes) :]))
+        contracted = axes, tuple(range(len(axes)))
+        total = lax.dot_general(x, whole.reshape(whole.shape[-len(axes) :]), (contracted, ((), ())))
+        return lax.expand_dims(total, axes), _summed_to(x, weight.shape)
+
+    is_last = axes == tuple(range(x.ndim - len(axes), x.ndim)) and math.prod(weight.shape[: -len(axes)]) == 1
+    if not is_last or has_explicit_axes(x):
+        return apart(x, weight)
+    return lax.platform_dependent(x, weight, cpu=as_product, default=apart)
 
 
 def _summed_to(x: jax.Array, shape: Sequence[int]) -> jax.Array:

@@ -11,7 +11,7 @@ import pytest
 from jax import lax
 
 from jaxnets.lowering.pick import pick
-from jaxnets.lowering.standardize import moments, standardized
+from jaxnets.lowering.standardize import divided_by_rms, moments, standardized
 from jaxnets.lowering.sums import sums
 
 EPS = 1e-3
@@ -69,6 +69,47 @@ def test_every_derivative(name: str):
         for what, result in wanted.items():
             for a, b in zip(jax.tree.leaves(found[what]), jax.tree.leaves(result), strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=what)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_derivative_of_rms(name: str):
+    shape, axes, of_weight = PROBLEMS[name]
+    random = np.random.default_rng(0)
+
+    def formula(x: Any, weight: Any, unused: Any) -> Any:
+        return (x * lax.rsqrt(jnp.square(x).mean(axes, keepdims=True) + EPS) * weight + 0 * unused,)
+
+    def ours(x: Any, weight: Any, unused: Any) -> Any:
+        return (divided_by_rms(x, weight, axes, EPS) + 0 * unused,)
+
+    with jax.enable_x64(True):
+        arguments = tuple(jnp.asarray(random.standard_normal(s)) for s in (shape, of_weight, of_weight))
+        cotangents = [jnp.asarray(random.standard_normal(shape))]
+        wanted, found = (jax.jit(lambda *a, f=f: derivatives(f, a, cotangents))(*arguments) for f in (formula, ours))
+        for what, result in wanted.items():
+            for a, b in zip(jax.tree.leaves(found[what]), jax.tree.leaves(result), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=what)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_layers_with_weights_of_their_own_under_vmap(dtype: str):
+    """Their sums are products of matrices then, each with its own."""
+    random = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        arguments = [jnp.asarray(random.standard_normal(s), dtype) for s in ((3, 4, 5, 6), (3, 1, 5, 6), (3, 1, 5, 6))]
+
+        def gradients(x: Any, weight: Any, bias: Any) -> Any:
+            def loss(x: Any, weight: Any, bias: Any) -> Any:
+                y = standardized(x, weight, bias, (1, 2), EPS)[0]
+                return jnp.sin(y + divided_by_rms(x, weight, (1, 2), EPS)).sum()
+
+            return jax.grad(loss, (0, 1, 2))(x, weight, bias)
+
+        found = jax.jit(jax.vmap(gradients))(*arguments)
+        expected = [gradients(*(a[i] for a in arguments)) for i in range(3)]
+        for i, each in enumerate(expected):
+            for a, b in zip(found, each, strict=True):
+                np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [7, 1024, 1031, 30000, 2**18])
