@@ -15,6 +15,8 @@ SIDES = (4, 7, 8, 10, 13, 14, 16, 20, 28, 32, 35, 40, 56, 64, 80, 96, 112, 128, 
 BATCHES = (1, 2, 4, 8, 16, 32)
 PRODUCTS = 5e6, 2e9
 """The least and the most multiplications of a row: else overheads are timed, or a day is spent."""
+WORK = 50
+"""So many multiplications stand for an element of a layer that is bound by memory."""
 ELEMENTS = 1 << 23
 """The most of an input or output."""
 
@@ -96,7 +98,7 @@ def _pool(draw: Random) -> Drawn:
     sides = (draw.choice(SIDES[4:]),) * rank if rank > 1 else (draw.choice((100, 512, 1000)),)
     shape = (draw.choice(BATCHES), draw.choice(CHANNELS), *sides)
     size = math.prod(shape)
-    return Layer(kind, settings, shape), size * 50, size
+    return Layer(kind, settings, shape), size * WORK, size
 
 
 def _norm(draw: Random) -> Drawn:
@@ -112,7 +114,7 @@ def _norm(draw: Random) -> Drawn:
     elif kind == "BatchNorm1d":
         shape = draw.choice(((batch, channels, side * side), (batch * side, channels)))
     size = math.prod(shape)
-    return Layer(kind, settings, shape), size * 50, size
+    return Layer(kind, settings, shape), size * WORK, size
 
 
 def _recurrent(draw: Random) -> Drawn:
@@ -136,7 +138,7 @@ def _resized(draw: Random) -> Drawn:
     side = draw.choice(SIDES)
     shape = (draw.choice(BATCHES), draw.choice(CHANNELS), side, draw.choice((side, draw.choice(SIDES))))
     size = math.prod(shape)
-    return Layer("Upsample", settings, shape), size * 50, int(size * settings["scale_factor"] ** 2)
+    return Layer("Upsample", settings, shape), size * WORK, int(size * settings["scale_factor"] ** 2)
 
 
 KINDS: tuple[tuple[int, Callable[[Random], Drawn]], ...] = (

@@ -153,7 +153,7 @@ def _divided_jvp(axes: Axes, eps: float, primals: Any, tangents: Any) -> tuple[j
 
 
 def _weighted(x: jax.Array, weight: jax.Array, axes: Axes) -> tuple[jax.Array, jax.Array]:
-    """The sums of `x * weight` over `axes`, the last, which are kept with size 1, and those of `x` for each weight."""
+    """The sums of `x * weight` over `axes`, which are kept with size 1, and those of `x` for each weight."""
 
     def apart(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
         return (x * weight).sum(axes, keepdims=True), _summed_to(x, weight.shape)
