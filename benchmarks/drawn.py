@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.rows import Row
 
-__all__ = ["DRAWN", "LAYERS"]
+__all__ = ["CONVOLUTIONS", "DRAWN", "LAYERS"]
 
 CHANNELS = (3, 8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 256, 320, 384, 512, 768)
 SIDES = (4, 7, 8, 10, 13, 14, 16, 20, 28, 32, 35, 40, 56, 64, 80, 96, 112, 128, 224)
@@ -165,12 +165,32 @@ def _layer(seed: int) -> Layer:
             return layer
 
 
-def _row(seed: int, layer: Layer) -> Row:
+def _small_convolution(seed: int) -> Layer:
+    """Of one or two axes, and with so few multiplications that all its forms are soon timed."""
+    draw = Random(seed)
+    while True:
+        layer, products, elements = _conv(draw, draw.choice((1, 2, 2, 2)), transposed=draw.random() < 0.25)
+        fits = 1e7 <= products <= 5e8 and max(layer.settings["kernel_size"]) > 1
+        if fits and elements > 0 and max(elements, math.prod(layer.shape)) <= ELEMENTS / 2:
+            return layer
+
+
+def _name(seed: int, layer: Layer) -> str:
     shown = ", ".join(f"{key}={value}" for key, value in layer.settings.items())
-    name = f"{seed}: {layer.kind}({shown}), {'x'.join(map(str, layer.shape))}"
+    return f"{seed}: {layer.kind}({shown}), {'x'.join(map(str, layer.shape))}"
+
+
+def _row(seed: int, layer: Layer) -> Row:
+    name = _name(seed, layer)
     row = Row(name, lambda nn: getattr(nn, layer.kind)(**layer.settings), (layer.shape,))
     return replace(row, call=lambda layer, x: layer(x)[0]) if layer.kind in RECURRENT else row
 
 
 LAYERS = tuple(map(_layer, range(400)))
 DRAWN = tuple(_row(seed, layer) for seed, layer in enumerate(LAYERS))
+
+_SMALL = range(10_000, 10_260)
+CONVOLUTIONS = {_name(seed, layer): layer for seed, layer in enumerate(LAYERS) if "Conv" in layer.kind} | {
+    _name(seed, layer): layer for seed, layer in zip(_SMALL, map(_small_convolution, _SMALL), strict=True)
+}
+"""The convolutions of these layers, and smaller ones: `python -m benchmarks.forms --drawn`."""
