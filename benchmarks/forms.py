@@ -290,7 +290,7 @@ def time_drawn(only: list[str] | None) -> None:
     for name, layer in CONVOLUTIONS.items():
         if matches(name, only):
             print(name)
-            for operation, ratio in time_convolution("", of_layer(layer), seconds=0.05).items():
+            for operation, ratio in time_convolution("", of_layer(layer), 0.05, hopeless=("direct",)).items():
                 ratios.setdefault(operation, []).append(ratio)
     for operation, found in ratios.items():
         print(
@@ -299,8 +299,13 @@ def time_drawn(only: list[str] | None) -> None:
         )
 
 
-def time_convolution(name: str, problem: Problem, seconds: float = 0.3) -> dict[str, float]:
-    """A line for the output, and one for each gradient, with each form that can; the choice beside the fastest."""
+def time_convolution(
+    name: str, problem: Problem, seconds: float = 0.3, hopeless: tuple[str, ...] = ()
+) -> dict[str, float]:
+    """A line for the output, and one for each gradient, with each form that can; the choice beside the fastest.
+
+    Without those that are hopeless for groups: minutes, where others take milliseconds.
+    """
     shapes = (
         (problem.batch, problem.channels[0], *problem.size),
         (problem.channels[1], problem.fan_in, *problem.kernel),
@@ -316,11 +321,8 @@ def time_convolution(name: str, problem: Problem, seconds: float = 0.3) -> dict[
     ratios = {}
     for operation, (table, arrays) in tables.items():
         chosen = choice.choose(table, problem, ON_GPU).name
-        times = {
-            form.name: best(partial(form.compute, problem), *arrays, seconds=seconds)
-            for form in table
-            if form.can(problem)
-        }
+        forms = [form for form in table if form.can(problem) and (problem.groups == 1 or form.name not in hopeless)]
+        times = {form.name: best(partial(form.compute, problem), *arrays, seconds=seconds) for form in forms}
         found = [f"{form}{'*' * (form == chosen)} {time:.3g}" for form, time in times.items()]
         print(f"{name:36} {operation:18} {', '.join(found)}", flush=True)
         ratios[operation] = times[chosen] / min(times.values())

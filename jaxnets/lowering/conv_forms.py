@@ -93,8 +93,8 @@ def _bare(p: Problem) -> Problem:
 
 
 def _is_wider(p: Problem) -> bool:
-    """Whether padding makes lines longer: the gradient of the weight is a plain loop then as XLA has it."""
-    return p.out[-1] > p.size[-1]
+    """Whether padding makes an axis longer: the gradient of the weight is a plain loop then as XLA has it."""
+    return any(o > n for o, n in zip(p.out, p.size, strict=True))
 
 
 def direct_of_weight(p: Problem, x: jax.Array, y: jax.Array, holes: int = 1) -> jax.Array:
@@ -368,7 +368,8 @@ def _pays_piecewise(p: Problem) -> bool:
 def _pays_taps_of_weight(p: Problem) -> bool:
     if p.groups > 1:
         return True
-    return p.taps <= 9 and p.batch * p.places >= LONG_SUM // 2 and p.channels[1] >= 8 * p.channels[0]
+    is_long = p.batch < 8 and p.batch * p.places >= LONG_SUM // 2
+    return p.taps <= 9 and is_long and p.channels[1] >= 8 * p.channels[0]
 
 
 def _can_columns(p: Problem) -> bool:
@@ -377,7 +378,7 @@ def _can_columns(p: Problem) -> bool:
 
 def _has_few_inputs(p: Problem) -> bool:
     """Whether what lies under the taps is no larger than the output."""
-    return p.groups == 1 and p.fan_in * p.taps <= p.fan_out
+    return p.fan_in * p.taps <= p.fan_out
 
 
 def _has_fewer_outputs(p: Problem) -> bool:
@@ -407,13 +408,13 @@ def _pays_flipped_of_weight(p: Problem) -> bool:
     most = VECTOR if p.batch < 8 else VECTOR // 2
     size = p.fan_in * p.fan_out * p.taps
     is_large = size >= LARGE_WEIGHT or (5 * size >= LARGE_WEIGHT and p.batch * p.places >= 4 * LONG_SUM)
-    is_worth = p.channels[1] <= NARROW and (is_large or _is_wider(p))
-    return p.groups == 1 and not _has_depth(p) and (is_worth or p.channels[1] <= min(most, p.channels[0] // 2))
+    is_worth = p.channels[1] <= NARROW and (is_large or _is_wider(p)) and not _has_depth(p)
+    return p.groups == 1 and (is_worth or p.channels[1] <= min(most, p.channels[0] // 2))
 
 
-def _has_few_places(p: Problem, share: float = 1.0) -> bool:
-    """Whether what lies under the taps is no larger than this share of the weight, which other forms turn around."""
-    return p.groups == 1 and p.batch * p.places <= share * p.fan_out
+def _has_few_places(p: Problem) -> bool:
+    """Whether what lies under the taps is no larger than the weight, which other forms turn around."""
+    return p.groups == 1 and p.batch * p.places <= p.fan_out
 
 
 def _is_short(p: Problem) -> bool:
@@ -434,22 +435,22 @@ def _is_stem(p: Problem) -> bool:
 
 def _pays_columns(p: Problem) -> bool:
     if p.groups > 1 or _has_depth(p):
-        return _is_in_large_patches(p)
+        return _is_in_large_patches(p) or _has_few_inputs(p)
     if p.is_in_patches:
         is_far = p.places <= VECTOR
     else:
         is_far = max(p.stride) > 2 and p.channels[1] > VECTOR and _is_written_soon(p)
     is_short = _is_short(p) and p.places <= 4096
-    return is_far or is_short or _has_few_inputs(p) or _has_few_places(p, 0.5) or _is_stem(p)
+    return is_far or is_short or _has_few_inputs(p) or _has_few_places(p) or _is_stem(p)
 
 
 def _is_in_large_patches(p: Problem) -> bool:
-    return p.is_in_patches and p.taps > VECTOR
+    return p.is_in_patches and p.taps > VECTOR and (p.groups == 1 or p.fan_in == 1)
 
 
 def _pays_columns_of_input(p: Problem) -> bool:
     if p.groups > 1 or _has_depth(p):
-        return p.is_in_patches and p.is_strided
+        return (p.is_in_patches and p.is_strided) or _has_few_inputs(p)
     if p.is_strided:
         is_small = p.fan_out >= 96 and _is_written_soon(p, MAX_WRITTEN // 4)
         return is_small or p.is_in_patches or _has_few_places(p) or (_has_few_inputs(p) and p.fan_in < 8)
@@ -463,13 +464,18 @@ def _is_written_soon(p: Problem, most: int = MAX_WRITTEN) -> bool:
     return p.batch * p.places * p.fan_in * p.taps * p.dtype.itemsize <= most
 
 
+def _pays_planes_of_input(p: Problem) -> bool:
+    """Whether the other direction is no sum of few terms, and has not far fewer inputs."""
+    return 2 * p.fan_out > p.fan_in and not _few_terms(_turned(p))
+
+
 def _pays_columns_of_weight(p: Problem) -> bool:
     if p.groups > 1 or _has_depth(p):
-        return _is_in_large_patches(p)
+        return _is_in_large_patches(p) or _has_few_inputs(p)
     is_small = _has_few_inputs(p) and not _pays_taps_of_weight(p)
-    # `flipped` takes no advantage of a step
-    is_narrow = p.is_strided and p.batch < 8 and _is_written_soon(p)
-    return _has_few_places(p, 0.5) or is_small or p.is_in_patches or is_narrow
+    # XLA's own code fills its vectors with examples
+    has_few = p.batch < 8 if p.is_strided else p.batch < 4 and p.channels[1] >= 64
+    return _has_few_places(p) or is_small or p.is_in_patches or (has_few and _is_written_soon(p))
 
 
 def _can_winograd(p: Problem) -> bool:
@@ -496,7 +502,7 @@ def _always(p: Problem) -> bool:
 
 OUTPUT = (
     Form("product", product, can=lambda p: p.is_pointwise, pays_on_gpu=_is_one_product),
-    Form("sums", sums, can=_few_terms, pays=lambda p: p.fan_in < 8 and p.fan_out <= 64),
+    Form("sums", sums, can=_few_terms, pays=lambda p: p.fan_in < (4 if p.is_strided else 8) and p.fan_out <= 64),
     Form(
         "sums in turn",
         sums_in_turn,
@@ -516,16 +522,14 @@ OUTPUT = (
 OF_INPUT = (
     Form("product", product_of_input, can=lambda p: p.is_pointwise, pays_on_gpu=_is_one_product),
     Form("columns", columns_of_input, can=_can_columns, pays=_pays_columns_of_input),
-    Form("planes", planes_of_input, can=_has_depth, pays=lambda p: not _few_terms(_turned(p))),
-    Form(
-        "split", split_of_input, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.is_strided and p.fan_out > 4
-    ),
+    Form("planes", planes_of_input, can=_has_depth, pays=_pays_planes_of_input),
     Form(
         "phases",
         phases,
         can=lambda p: set(p.dilation) == {1} and math.prod(p.stride) <= MAX_TAPS,
         pays=lambda p: p.is_strided,
     ),
+    Form("split", split_of_input, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.is_strided),
     Form("flipped", flipped, pays=lambda p: p.groups > 1 or not p.is_strided, pays_on_gpu=_is_small_plane),
     Form("direct", direct_of_input, pays_on_gpu=_always),
 )
@@ -538,7 +542,7 @@ OF_WEIGHT = (
         "sums",
         sums_of_weight,
         can=lambda p: p.groups > 1 and p.fan_in * p.taps // p.kernel[0] <= MAX_TERMS,
-        pays=lambda p: p.fan_in <= 4 and p.fan_out <= VECTOR,
+        pays=lambda p: p.fan_in <= (1 if p.is_strided else 4) and p.fan_out <= VECTOR,
     ),
     Form("planes", planes_of_weight, can=_has_depth),
     Form("split", split_of_weight, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.fan_in > 4),
