@@ -400,12 +400,16 @@ def _pays_kn2row(p: Problem) -> bool:
     if p.fan_in * p.taps >= LONG_SUM and p.fan_out <= NARROW and 2 * size <= MAX_WRITTEN:
         return True
     most = 2 * VECTOR if p.fan_out < p.fan_in else VECTOR // p.groups
-    return p.fan_out <= most and (written <= read or (written <= 9 * read and size <= MAX_WRITTEN))
+    if p.fan_out <= most and (written <= read or (written <= 9 * read and size <= MAX_WRITTEN)):
+        return True
+    # in pieces
+    share = 9 if size > 4 * MAX_WRITTEN else 4.5
+    return size > MAX_WRITTEN >= 2 * size / p.batch and p.fan_out <= 3 * VECTOR and written <= share * read
 
 
 def _pays_flipped_of_weight(p: Problem) -> bool:
     """Whether there are fewer outputs, as in the last layer of a generator or a detector, and that is worth a turn."""
-    most = VECTOR if p.batch < 8 else VECTOR // 2
+    most = VECTOR if p.batch < 8 or p.batch * p.places >= 16 * LONG_SUM else VECTOR // 2
     size = p.fan_in * p.fan_out * p.taps
     is_large = size >= LARGE_WEIGHT or (5 * size >= LARGE_WEIGHT and p.batch * p.places >= 4 * LONG_SUM)
     is_worth = p.channels[1] <= NARROW and (is_large or _is_wider(p)) and not _has_depth(p)
@@ -425,23 +429,35 @@ def _is_short(p: Problem) -> bool:
 def _is_stem(p: Problem) -> bool:
     """Whether a large kernel sees the colours of an image, too few channels for the vectors of other forms.
 
-    Written afresh, more of what lies under the taps takes longer than all else, unless there are many outputs.
+    Of many examples it is written in pieces; of a few, more of it takes longer than all else.
     """
     if p.groups > 1 or p.fan_in > 3 or not SHORT_SUM < p.fan_in * p.taps <= STEM:
         return False
-    is_small = _is_written_soon(p, MAX_WRITTEN * max(p.fan_out, 48) // 48)
-    return is_small and (16 < p.fan_out < 48 or (p.fan_out >= 48 and p.batch * p.places >= 12_000))
+    if p.fan_out < 48:
+        return p.fan_out > VECTOR and (_is_written_soon(p) or _is_in_pieces(p))
+    is_small = _is_written_soon(p, MAX_WRITTEN * p.fan_out // 48) and p.batch * p.places >= 12_000
+    return is_small or _is_in_pieces(p)
 
 
 def _pays_columns(p: Problem) -> bool:
     if p.groups > 1 or _has_depth(p):
         return _is_in_large_patches(p) or _has_few_inputs(p)
     if p.is_in_patches:
-        is_far = p.places <= VECTOR
+        is_far = p.places <= VECTOR or not _is_written_soon(p)
     else:
         is_far = max(p.stride) > 2 and p.channels[1] > VECTOR and _is_written_soon(p)
     is_short = _is_short(p) and p.places <= 4096
-    return is_far or is_short or _has_few_inputs(p) or _has_few_places(p) or _is_stem(p)
+    return is_far or is_short or _has_few_inputs(p) or _has_few_places(p) or _is_stem(p) or _overlaps_little(p)
+
+
+def _is_in_pieces(p: Problem) -> bool:
+    """Whether what lies under the taps is written in so many pieces that this is better than whole."""
+    return not _is_written_soon(p, 3 * MAX_WRITTEN) and _is_written_soon(replace(p, batch=2), 2 * MAX_WRITTEN)
+
+
+def _overlaps_little(p: Problem) -> bool:
+    """Whether steps are so long that little lies under several taps."""
+    return p.is_strided and 4 * p.taps <= 9 * math.prod(p.stride) and _is_in_pieces(p)
 
 
 def _is_in_large_patches(p: Problem) -> bool:
@@ -453,7 +469,8 @@ def _pays_columns_of_input(p: Problem) -> bool:
         return (p.is_in_patches and p.is_strided) or _has_few_inputs(p)
     if p.is_strided:
         is_small = p.fan_out >= 96 and _is_written_soon(p, MAX_WRITTEN // 4)
-        return is_small or p.is_in_patches or _has_few_places(p) or (_has_few_inputs(p) and p.fan_in < 8)
+        is_small = is_small or (_has_few_inputs(p) and p.fan_in < 8)
+        return is_small or p.is_in_patches or _has_few_places(p) or _overlaps_little(p)
     # lines that fill no vector
     is_narrow = p.out[-1] < VECTOR and p.taps <= VECTOR and p.fan_out > 2 * VECTOR and _is_written_soon(p)
     return is_narrow or _has_few_places(p) or _has_few_inputs(p) or _is_short(p)
@@ -475,7 +492,8 @@ def _pays_columns_of_weight(p: Problem) -> bool:
     is_small = _has_few_inputs(p) and not _pays_taps_of_weight(p)
     # XLA's own code fills its vectors with examples
     has_few = p.batch < 8 if p.is_strided else p.batch < 4 and p.channels[1] >= 64
-    return _has_few_places(p) or is_small or p.is_in_patches or (has_few and _is_written_soon(p))
+    is_soon = (has_few and _is_written_soon(p)) or _overlaps_little(p)
+    return _has_few_places(p) or is_small or p.is_in_patches or is_soon
 
 
 def _can_winograd(p: Problem) -> bool:

@@ -5,6 +5,7 @@ examples or one for each, is what XLA's CPU backend is fast for.
 """
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ from jax import lax
 
 from jaxnets.lowering.conv_problem import Problem
 from jaxnets.lowering.fold import fold, unfold
+from jaxnets.lowering.pieces import mapped, summed
 from jaxnets.lowering.precision import wide
 from jaxnets.lowering.sums import sum_of_first_axis
 from jaxnets.lowering.windows import padded
@@ -125,17 +127,34 @@ def taps_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def columns(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    return _planes(p, _apply(p, _matrix(p, weight), _columns(p, wide(x)))).astype(x.dtype)
+    def some(x: jax.Array) -> jax.Array:
+        q = replace(p, batch=len(x))
+        return _planes(q, _apply(q, _matrix(q, weight), _columns(q, wide(x)))).astype(x.dtype)
+
+    return mapped(some, x, _written(p))
 
 
 def columns_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
-    columns = lax.optimization_barrier(_apply_turned(p, _matrix(p, weight), _rows(p, wide(y))))
-    return _laid_back(p, columns).astype(y.dtype)
+    def some(y: jax.Array) -> jax.Array:
+        q = replace(p, batch=len(y))
+        columns = lax.optimization_barrier(_apply_turned(q, _matrix(q, weight), _rows(q, wide(y))))
+        return _laid_back(q, columns).astype(y.dtype)
+
+    return mapped(some, y, _written(p))
 
 
 def columns_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    weight = _outer(p, _rows(p, wide(y)), _columns(p, wide(x)))
+    def some(x: jax.Array, y: jax.Array) -> jax.Array:
+        q = replace(p, batch=len(x))
+        return _outer(q, _rows(q, wide(y)), _columns(q, wide(x)))
+
+    weight = summed(some, x, y, _written(p))
     return weight.reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
+
+
+def _written(p: Problem) -> int:
+    """The bytes that lie under all taps of an example."""
+    return p.places * p.channels[0] * p.taps * max(p.dtype.itemsize, 4)
 
 
 def _columns(p: Problem, x: jax.Array) -> jax.Array:
