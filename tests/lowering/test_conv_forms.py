@@ -358,6 +358,28 @@ def test_what_few_examples_have_under_their_taps_is_a_product_where_there_is_a_s
 
 
 @pytest.mark.parametrize(
+    ("shape", "kernel", "stride", "forms"),
+    [
+        ((32, 64, 16, 56), 3, 1, ("kn2row", "flipped", "flipped")),
+        ((32, 24, 24, 80), 3, 1, ("kn2row", "flipped", "spread")),
+        ((32, 64, 64, 28), 3, 1, ("spread", "flipped", "spread")),
+        ((32, 64, 64, 56), 3, 2, ("columns", "columns", "columns")),
+        ((32, 64, 128, 64), 2, 2, ("columns", "columns", "columns")),
+        ((4, 64, 64, 56), 3, 2, ("spread", "phases", "columns")),
+    ],
+)
+def test_many_examples_have_forms_that_take_them_in_pieces(
+    shape: tuple[int, ...], kernel: int, stride: int, forms: tuple[str, ...]
+):
+    batch, c_in, c_out, size = shape
+    x, weight = ((batch, c_in, size, size), (c_out, c_in, kernel, kernel))
+    padding = [(kernel // 2,) * 2] * 2 if kernel == 3 else [(0, 0)] * 2
+    like = (jax.ShapeDtypeStruct(shape, "float32") for shape in (x, weight))
+    problem = Problem.of(*like, (stride,) * 2, padding, (1, 1), 1)
+    assert tuple(choose(table, problem).name for table in TABLES) == forms
+
+
+@pytest.mark.parametrize(
     ("settings", "forms"),
     [
         (((2, 3, 12, 12, 12), (16, 3, 3, 3, 3), 1, 1, 1), ("planes", "planes", "planes")),
@@ -366,6 +388,7 @@ def test_what_few_examples_have_under_their_taps_is_a_product_where_there_is_a_s
         (((2, 16, 12, 12, 12), (16, 1, 7, 7, 7), 1, 3, 16), ("sums in turn", "planes", "sums")),
         (((2, 64, 12, 12, 12), (64, 16, 3, 3, 3), 1, 1, 4), ("planes", "planes", "planes")),
         (((2, 3, 12, 12, 12), (16, 3, 4, 4, 4), 4, 0, 1), ("columns", "columns", "columns")),
+        (((2, 64, 12, 12, 12), (16, 64, 3, 3, 3), 1, 1, 1), ("planes", "flipped", "flipped")),
         (((2, 8, 12, 12, 12), (4, 8, 1, 1, 1), 1, 0, 1), ("product", "product", "product")),
     ],
 )
