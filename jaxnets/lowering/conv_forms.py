@@ -304,7 +304,7 @@ MAX_WRITTEN = 2**24
 # of so many inputs and taps is worth to be told in another order where there are few outputs.
 LONG_SUM = 2048
 # And so many numbers of an output's gradient, together, leave the caches between one tap and the next.
-LARGE = 2**21
+LARGE = 2**19
 
 
 def _few_terms(p: Problem) -> bool:
@@ -361,7 +361,7 @@ def _pays_spread_of_weight(p: Problem) -> bool:
 
 
 def _pays_piecewise(p: Problem) -> bool:
-    is_large = p.batch * p.places * p.channels[1] > (LARGE if p.batch > 1 else 2 * LARGE)
+    is_large = p.batch * p.places * p.channels[1] > (LARGE if p.batch > 1 else 8 * LARGE)
     return is_large and p.batch < 8 and not p.is_strided and _is_ynnpacks(p, (p.batch, p.channels[1]))
 
 
