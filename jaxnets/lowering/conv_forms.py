@@ -290,25 +290,40 @@ MAX_TAPS, MAX_SPLIT = 64, 64
 SHORT_SUM = 32
 # And one of up to so many, where the input has few channels.
 STEM = 160
-# Of which a piece has so many at most, if that makes no more pieces than these.
-PIECE, PIECES = 2**19, 32
 # So many bytes of transformed inputs and outputs, beside which fewer products would be worth little.
 MAX_TRANSFORMED = 2**29
 # With so many channels or fewer YNNPACK is slow, or not asked at all.
 VECTOR = 16
 # So few outputs are better taken for the inputs, if the weight has so many numbers.
 NARROW, LARGE_WEIGHT = 128, 10**5
-# So many bytes of what is written for each tap, if that is more than the input: they stay in the caches.
+# So many bytes, written for all taps together, stay in the caches; more is written in pieces.
 MAX_WRITTEN = 2**24
 # The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow. And that
 # of so many inputs and taps is worth to be told in another order where there are few outputs.
 LONG_SUM = 2048
 # And so many numbers of an output's gradient, together, leave the caches between one tap and the next.
 LARGE = 2**19
+# Of which a piece has so many at most, if that makes no more pieces than these.
+PIECE, PIECES = 2**19, 32
 
 
 def _few_terms(p: Problem) -> bool:
     return p.groups > 1 and p.fan_in * p.taps <= MAX_TERMS
+
+
+def _has_no_other_form(p: Problem) -> bool:
+    """Whether XLA's plain loop is what is left of the other forms for groups."""
+    return p.groups > MAX_SPLIT and p.taps > MAX_TAPS
+
+
+def _pays_sums(p: Problem) -> bool:
+    is_small = p.fan_in < (4 if p.is_strided else 8) and p.fan_out <= 64
+    return is_small or _has_no_other_form(p)
+
+
+def _pays_sums_of_weight(p: Problem) -> bool:
+    is_small = p.fan_in <= (1 if p.is_strided else 4) and p.fan_out <= VECTOR
+    return is_small or _has_no_other_form(p)
 
 
 def _is_depthwise(p: Problem) -> bool:
@@ -520,7 +535,7 @@ def _always(p: Problem) -> bool:
 
 OUTPUT = (
     Form("product", product, can=lambda p: p.is_pointwise, pays_on_gpu=_is_one_product),
-    Form("sums", sums, can=_few_terms, pays=lambda p: p.fan_in < (4 if p.is_strided else 8) and p.fan_out <= 64),
+    Form("sums", sums, can=_few_terms, pays=_pays_sums),
     Form(
         "sums in turn",
         sums_in_turn,
@@ -560,10 +575,15 @@ OF_WEIGHT = (
         "sums",
         sums_of_weight,
         can=lambda p: p.groups > 1 and p.fan_in * p.taps // p.kernel[0] <= MAX_TERMS,
-        pays=lambda p: p.fan_in <= (1 if p.is_strided else 4) and p.fan_out <= VECTOR,
+        pays=_pays_sums_of_weight,
     ),
     Form("planes", planes_of_weight, can=_has_depth),
-    Form("split", split_of_weight, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.fan_in > 4),
+    Form(
+        "split",
+        split_of_weight,
+        can=lambda p: 1 < p.groups <= MAX_SPLIT,
+        pays=lambda p: p.fan_in > 4 or p.taps > MAX_TAPS,
+    ),
     Form("winograd", winograd_of_weight, can=_can_winograd, pays=partial(_pays_winograd, places=1)),
     Form(
         "taps",

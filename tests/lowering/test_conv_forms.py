@@ -380,6 +380,22 @@ def test_many_examples_have_forms_that_take_them_in_pieces(
     assert tuple(choose(table, problem).name for table in TABLES) == forms
 
 
+def test_groups_are_left_to_a_plain_loop_only_where_nothing_else_can():
+    pick = random.Random(0).choice
+    for _ in range(2000):
+        groups = pick([2, 4, 16, 64, 200])
+        c_in, c_out = groups * pick([1, 2, 3, 6, 16]), groups * pick([1, 2, 12, 40])
+        kernel = [pick([1, 2, 3, 5, 9])] * pick([1, 2, 3])
+        settings = [[pick(of)] * len(kernel) for of in ([1, 2, 3, kernel[0]], [(0, 0), (2, 2)], [1, 1, 2])]
+        size = [9 + 2 * kernel[0] * pick([1, 6])] * len(kernel)
+        like = (pick([1, 4, 32]), c_in, *size), (c_out, c_in // groups, *kernel)
+        arrays = (jax.ShapeDtypeStruct(shape, "float32") for shape in like)
+        problem = Problem.of(*arrays, *settings, groups)
+        for table in TABLES:
+            others = {form.name for form in table if form.can(problem)} - {"direct", "planes", "piecewise"}
+            assert choose(table, problem).name != "direct" or not others & {"split", "sums", "taps"}, problem
+
+
 @pytest.mark.parametrize(
     ("settings", "forms"),
     [
