@@ -11,7 +11,7 @@ __all__ = ["PIECE", "mapped", "summed"]
 PIECE = 2**22
 """So many bytes are written for the examples of a piece, if two of them need no more than the caches hold."""
 CACHES = 2**25
-SEVERAL = 3
+SEVERAL = 4
 """Fewer pieces than these are not worth a loop."""
 
 
