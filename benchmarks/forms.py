@@ -299,7 +299,7 @@ def time_drawn(only: list[str] | None) -> None:
     for name, layer in CONVOLUTIONS.items():
         if matches(name, only):
             print(name)
-            for operation, ratio in time_convolution("", of_layer(layer), 0.05, hopeless=("direct",)).items():
+            for operation, ratio in time_convolution("", of_layer(layer), is_brief=True).items():
                 ratios.setdefault(operation, []).append(ratio)
     for operation, found in ratios.items():
         print(
@@ -308,13 +308,12 @@ def time_drawn(only: list[str] | None) -> None:
         )
 
 
-def time_convolution(
-    name: str, problem: Problem, seconds: float = 0.3, hopeless: tuple[str, ...] = ()
-) -> dict[str, float]:
+def time_convolution(name: str, problem: Problem, is_brief: bool = False) -> dict[str, float]:
     """A line for the output, and one for each gradient, with each form that can; the choice beside the fastest.
 
-    Without those that are hopeless for groups: minutes, where others take milliseconds.
+    Briefly: less often, and without XLA's own form of groups, of which some take minutes.
     """
+    seconds, without = (0.05, "direct" if problem.groups > 1 else "") if is_brief else (0.3, "")
     shapes = (
         (problem.batch, problem.channels[0], *problem.size),
         (problem.channels[1], problem.fan_in, *problem.kernel),
@@ -330,7 +329,7 @@ def time_convolution(
     ratios = {}
     for operation, (table, arrays) in tables.items():
         chosen = choice.choose(table, problem, ON_GPU).name
-        forms = [form for form in table if form.can(problem) and (problem.groups == 1 or form.name not in hopeless)]
+        forms = [form for form in table if form.can(problem) and form.name != without]
         times = {form.name: best(partial(form.compute, problem), *arrays, seconds=seconds) for form in forms}
         found = [f"{form}{'*' * (form == chosen)} {time:.3g}" for form, time in times.items()]
         print(f"{name:36} {operation:18} {', '.join(found)}", flush=True)

@@ -33,6 +33,7 @@ from jaxnets.lowering.conv_products import (
 from jaxnets.lowering.conv_sums import MAX_TERMS, sums, sums_in_turn, sums_of_weight
 from jaxnets.lowering.conv_winograd import winograd, winograd_of_weight
 from jaxnets.lowering.interleave import interleaved
+from jaxnets.lowering.pieces import MAX_WRITTEN
 from jaxnets.lowering.precision import wide
 from jaxnets.lowering.windows import padded
 
@@ -190,10 +191,10 @@ def planes_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
 def piecewise(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     """The sum over examples and strips of their rows: each reads so little that it stays in the caches from tap to tap.
 
-    There are `PIECES` of them at most, or one for each example.
+    There are `STRIPS` of them at most, or one for each example.
     """
     x, y, dtype = wide(x), wide(y), y.dtype
-    strips = min(-(-p.places * p.channels[1] // PIECE), max(PIECES // p.batch, 1))
+    strips = min(-(-p.places * p.channels[1] // STRIP), max(STRIPS // p.batch, 1))
     height = -(-p.out[0] // strips)
     in_strips = height < p.out[0]
     if in_strips:
@@ -296,15 +297,13 @@ MAX_TRANSFORMED = 2**29
 VECTOR = 16
 # So few outputs are better taken for the inputs, if the weight has so many numbers.
 NARROW, LARGE_WEIGHT = 128, 10**5
-# So many bytes, written for all taps together, stay in the caches; more is written in pieces.
-MAX_WRITTEN = 2**24
 # The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow. And that
 # of so many inputs and taps is worth to be told in another order where there are few outputs.
 LONG_SUM = 2048
 # And so many numbers of an output's gradient, together, leave the caches between one tap and the next.
 LARGE = 2**19
-# Of which a piece has so many at most, if that makes no more pieces than these.
-PIECE, PIECES = 2**19, 32
+# Of which a strip of rows has so many at most, if that makes no more strips than these.
+STRIP, STRIPS = 2**19, 32
 
 
 def _few_terms(p: Problem) -> bool:
@@ -411,7 +410,8 @@ def _pays_kn2row(p: Problem) -> bool:
     Of long sums there may be more outputs.
     """
     written, read = p.fan_out * p.taps, p.fan_in
-    size = p.batch * p.places * p.groups * written * p.dtype.itemsize
+    each = _turned(p).written
+    size = p.batch * each
     if p.fan_in * p.taps >= LONG_SUM and p.fan_out <= NARROW and 2 * size <= MAX_WRITTEN:
         return True
     most = 2 * VECTOR if p.fan_out < p.fan_in else VECTOR // p.groups
@@ -419,7 +419,7 @@ def _pays_kn2row(p: Problem) -> bool:
         return True
     # in pieces
     share = 9 if size > 4 * MAX_WRITTEN else 4.5
-    return size > MAX_WRITTEN >= 2 * size / p.batch and p.fan_out <= 3 * VECTOR and written <= share * read
+    return size > MAX_WRITTEN >= 2 * each and p.fan_out <= 3 * VECTOR and written <= share * read
 
 
 def _pays_flipped_of_weight(p: Problem) -> bool:
@@ -467,7 +467,7 @@ def _pays_columns(p: Problem) -> bool:
 
 def _is_in_pieces(p: Problem) -> bool:
     """Whether what lies under the taps is written in so many pieces that this is better than whole."""
-    return not _is_written_soon(p, 3 * MAX_WRITTEN) and _is_written_soon(replace(p, batch=2), 2 * MAX_WRITTEN)
+    return not _is_written_soon(p, 3 * MAX_WRITTEN) and p.written <= MAX_WRITTEN
 
 
 def _overlaps_little(p: Problem) -> bool:
@@ -493,7 +493,7 @@ def _pays_columns_of_input(p: Problem) -> bool:
 
 def _is_written_soon(p: Problem, most: int = MAX_WRITTEN) -> bool:
     """Whether what lies under the taps stays in the caches."""
-    return p.batch * p.places * p.fan_in * p.taps * p.dtype.itemsize <= most
+    return p.batch * p.written <= most
 
 
 def _pays_planes_of_input(p: Problem) -> bool:

@@ -76,6 +76,11 @@ class Problem:
         return self.channels[1] // self.groups
 
     @property
+    def written(self) -> int:
+        """The bytes that lie under all taps of an example, half precisions being computed in float32."""
+        return self.places * self.channels[0] * self.taps * max(self.dtype.itemsize, 4)
+
+    @property
     def is_pointwise(self) -> bool:
         """Whether each output is of one place of the input, or of its padding."""
         return self.taps == 1

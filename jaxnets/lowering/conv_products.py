@@ -131,7 +131,7 @@ def columns(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
         q = replace(p, batch=len(x))
         return _planes(q, _apply(q, _matrix(q, weight), _columns(q, wide(x)))).astype(x.dtype)
 
-    return mapped(some, x, _written(p))
+    return mapped(some, x, p.written)
 
 
 def columns_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
@@ -140,7 +140,7 @@ def columns_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
         columns = lax.optimization_barrier(_apply_turned(q, _matrix(q, weight), _rows(q, wide(y))))
         return _laid_back(q, columns).astype(y.dtype)
 
-    return mapped(some, y, _written(p))
+    return mapped(some, y, p.written)
 
 
 def columns_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
@@ -148,13 +148,8 @@ def columns_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
         q = replace(p, batch=len(x))
         return _outer(q, _rows(q, wide(y)), _columns(q, wide(x)))
 
-    weight = summed(some, x, y, _written(p))
+    weight = summed(some, x, y, p.written)
     return weight.reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
-
-
-def _written(p: Problem) -> int:
-    """The bytes that lie under all taps of an example."""
-    return p.places * p.channels[0] * p.taps * max(p.dtype.itemsize, 4)
 
 
 def _columns(p: Problem, x: jax.Array) -> jax.Array:

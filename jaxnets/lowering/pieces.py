@@ -6,13 +6,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-__all__ = ["PIECE", "mapped", "summed"]
+__all__ = ["MAX_WRITTEN", "mapped", "summed"]
 
+MAX_WRITTEN = 2**24
+"""So many bytes stay in the caches: all that is written, or else what is written for one example."""
 PIECE = 2**22
-"""So many bytes are written for the examples of a piece, if two of them need no more than the caches hold."""
-CACHES = 2**25
-SEVERAL = 4
-"""Fewer pieces than these are not worth a loop."""
+"""So many bytes are written for the examples of a piece, or for two of them."""
 
 
 def mapped(compute: Callable[[jax.Array], jax.Array], x: jax.Array, written: int) -> jax.Array:
@@ -43,7 +42,7 @@ def summed(compute: Callable[[jax.Array, jax.Array], jax.Array], x: jax.Array, y
 
 def _at_a_time(examples: int, written: int) -> int:
     """How many examples are a piece: two at least, of which XLA's CPU backend is much faster at a product."""
-    if examples * written <= SEVERAL * PIECE or 2 * written > CACHES:
+    if examples * written <= MAX_WRITTEN or written > MAX_WRITTEN:
         return examples
     most = max(PIECE // written, 2)
     return next((n for n in range(most, most // 2, -1) if n > 1 and examples % n == 0), most)

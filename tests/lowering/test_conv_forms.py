@@ -66,7 +66,7 @@ def close(found: Any, expected: Any) -> None:
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_strips_of_rows_are_summed(stride: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(conv_forms, "PIECE", 40)  # numbers of an output's gradient
+    monkeypatch.setattr(conv_forms, "STRIP", 40)  # numbers of an output's gradient
     rng = np.random.default_rng(0)
     x, weight, arguments = rng.normal(size=(2, 2, 13, 9)), rng.normal(size=(4, 2, 3, 2)), ((2, 1), (0, 1))
     with jax.enable_x64(True), only("piecewise"):
@@ -82,7 +82,8 @@ def test_strips_of_rows_are_summed(stride: int, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("form", ["columns", "kn2row"])
 def test_examples_are_taken_in_pieces(form: str, groups: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pieces, "PIECE", 1)  # bytes: two examples at a time, and the last by itself
+    monkeypatch.setattr(pieces, "MAX_WRITTEN", 8000)  # bytes, which one example needs at most
+    monkeypatch.setattr(pieces, "PIECE", 1)  # two examples at a time, and the last by itself
     rng = np.random.default_rng(0)
     x, weight = rng.normal(size=(5, 4, 6, 7)), rng.normal(size=(2, 4 // groups, 3, 2))
     settings = (1, 1), ((1, 1), (0, 1)), (1, 2), groups
@@ -230,6 +231,15 @@ def test_no_convolution_is_cut_in_front(seed: int):
                 text = jax.jit(gradients).lower(jnp.ones(of_x), jnp.ones(of_weight)).as_text()
             for pads in re.findall(r"stablehlo.convolution.*?pad = \[(\[.*?\])\]", text):
                 assert all(int(low) >= 0 for low in re.findall(r"\[(-?\d+),", pads)), (form, pads)
+
+
+@pytest.mark.parametrize(("padding", "is_wider"), [((2, 0), True), ((0, 2), True), ((1, 1), False)])
+def test_what_padding_makes_longer_is_padded_before_its_weights_gradient(padding: tuple[int, int], is_wider: bool):
+    arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((8, 3, 29, 35), (40, 3, 3, 3))]
+    problem = Problem.of(*arrays, (1, 1), [(p, p) for p in padding], (1, 1), 1)
+    y = jax.ShapeDtypeStruct((8, 40, *problem.out), jnp.float32)
+    gradient = jax.jit(lambda x, y: conv_forms.direct_of_weight(problem, x, y))
+    assert ("stablehlo.pad" in gradient.lower(arrays[0], y).as_text()) is is_wider
 
 
 def test_a_stride_larger_than_the_kernel():
