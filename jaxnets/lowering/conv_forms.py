@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxnets.lowering import conv_conditions as when
 from jaxnets.lowering.choice import Form, choose
 from jaxnets.lowering.conv_planes import by_planes, by_planes_of_input, by_planes_of_weight
 from jaxnets.lowering.conv_problem import Ints, Pair, Problem
@@ -33,7 +34,6 @@ from jaxnets.lowering.conv_products import (
 from jaxnets.lowering.conv_sums import MAX_TERMS, sums, sums_in_turn, sums_of_weight
 from jaxnets.lowering.conv_winograd import winograd, winograd_of_weight
 from jaxnets.lowering.interleave import interleaved
-from jaxnets.lowering.pieces import MAX_WRITTEN
 from jaxnets.lowering.precision import wide
 from jaxnets.lowering.windows import padded
 
@@ -84,18 +84,7 @@ def direct_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     if all(low <= r for (low, _), r in zip(p.padding, reach, strict=True)):
         return _transpose(lambda x: plain(p, x, weight), x, y)
     # the transpose would be cut in front: `_cut`
-    return _transpose(lambda x: plain(_bare(p), p.padded(x), weight), x, y)
-
-
-def _bare(p: Problem) -> Problem:
-    """The same of an input that has its padding."""
-    size = tuple(n + sum(pair) for n, pair in zip(p.size, p.padding, strict=True))
-    return replace(p, size=size, padding=((0, 0),) * len(size))
-
-
-def _is_wider(p: Problem) -> bool:
-    """Whether padding makes an axis longer: the gradient of the weight is a plain loop then as XLA has it."""
-    return any(o > n for o, n in zip(p.out, p.size, strict=True))
+    return _transpose(lambda x: plain(p.bare(), p.padded(x), weight), x, y)
 
 
 def direct_of_weight(p: Problem, x: jax.Array, y: jax.Array, holes: int = 1) -> jax.Array:
@@ -103,8 +92,8 @@ def direct_of_weight(p: Problem, x: jax.Array, y: jax.Array, holes: int = 1) -> 
     if p.on_gpu or p.groups > 1:
         weight = jax.ShapeDtypeStruct((p.channels[1], p.fan_in, *p.kernel), y.dtype)
         return _transpose(lambda weight: plain(p, x, weight), weight, y)
-    if _is_wider(p):
-        x, p = p.padded(x), _bare(p)
+    if p.is_wider:
+        x, p = p.padded(x), p.bare()
     settings = zip(p.size, p.out, p.kernel, p.stride, p.padding, p.dilation, strict=True)
     pairs = [(low, (k - 1) * d + (o - 1) * s + 1 - n - low) for n, o, k, s, (low, _), d in settings]
     kernel = jnp.moveaxis(_last(y), 0, -2)
@@ -187,6 +176,9 @@ def planes_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
 
 # -- the gradient of the weight, piece by piece ------------------------------------------------------------------------
 
+# A strip of rows has so many numbers of an output's gradient at most, if that makes no more strips than these.
+STRIP, STRIPS = 2**19, 32
+
 
 def piecewise(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     """The sum over examples and strips of their rows: each reads so little that it stays in the caches from tap to tap.
@@ -217,26 +209,17 @@ def piecewise(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
 
 def flipped(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
     """The convolution of `y`, zeros between where there is a stride, with the flipped kernel."""
-    return output(_turned(p), _spread(p, y), transposed_kernel(weight, p.groups))
+    return output(p.turned(), _spread(p, y), transposed_kernel(weight, p.groups))
 
 
 def kn2row(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
     """One product that gives what each tap makes of the input, and the sum of that where it lies (Anderson, 2017)."""
-    return columns_of_input(_turned(p), x, transposed_kernel(weight, p.groups))
+    return columns_of_input(p.turned(), x, transposed_kernel(weight, p.groups))
 
 
 def flipped_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     """The gradient of the flipped kernel, of a convolution in which `y` is the input and `x` the output's gradient."""
-    return transposed_kernel(gradient_of_weight(_turned(p), _spread(p, y), x), p.groups)
-
-
-def _turned(p: Problem) -> Problem:
-    """The convolution from the outputs, spread by the stride, to the inputs."""
-    size = tuple(max((o - 1) * s + 1, 0) for o, s in zip(p.out, p.stride, strict=True))
-    reach = [d * (k - 1) for d, k in zip(p.dilation, p.kernel, strict=True)]
-    # behind, what the convolution did not reach
-    pairs = tuple((r - low, n + low - o) for r, (low, _), n, o in zip(reach, p.padding, p.size, size, strict=True))
-    return replace(p, channels=p.channels[::-1], size=size, stride=(1,) * len(size), padding=pairs)
+    return transposed_kernel(gradient_of_weight(p.turned(), _spread(p, y), x), p.groups)
 
 
 def _spread(p: Problem, y: jax.Array) -> jax.Array:
@@ -285,316 +268,74 @@ def transposed_kernel(weight: jax.Array, groups: int) -> jax.Array:
 
 # -- which form is taken ----------------------------------------------------------------------------------------------
 
-# Each tap and each group is an operation in the compiled program: bounds for its size and its compilation's time.
-MAX_TAPS, MAX_SPLIT = 64, 64
-# A sum of so few terms is better computed as a product of matrices.
-SHORT_SUM = 32
-# And one of up to so many, where the input has few channels.
-STEM = 160
-# So many bytes of transformed inputs and outputs, beside which fewer products would be worth little.
-MAX_TRANSFORMED = 2**29
-# With so many channels or fewer YNNPACK is slow, or not asked at all.
-VECTOR = 16
-# So few outputs are better taken for the inputs, if the weight has so many numbers.
-NARROW, LARGE_WEIGHT = 128, 10**5
-# The sum over all places of all examples, of which a weight's gradient is one, from which on YNNPACK is slow. And that
-# of so many inputs and taps is worth to be told in another order where there are few outputs.
-LONG_SUM = 2048
-# And so many numbers of an output's gradient, together, leave the caches between one tap and the next.
-LARGE = 2**19
-# Of which a strip of rows has so many at most, if that makes no more strips than these.
-STRIP, STRIPS = 2**19, 32
-
-
-def _few_terms(p: Problem) -> bool:
-    return p.groups > 1 and p.fan_in * p.taps <= MAX_TERMS
-
-
-def _has_no_other_form(p: Problem) -> bool:
-    """Whether XLA's plain loop is what is left of the other forms for groups."""
-    return p.groups > MAX_SPLIT and p.taps > MAX_TAPS
-
-
-def _pays_sums(p: Problem) -> bool:
-    is_small = p.fan_in < (4 if p.is_strided else 8) and p.fan_out <= 64
-    return is_small or _has_no_other_form(p)
-
-
-def _pays_sums_of_weight(p: Problem) -> bool:
-    is_small = p.fan_in <= (1 if p.is_strided else 4) and p.fan_out <= VECTOR
-    return is_small or _has_no_other_form(p)
-
-
-def _is_depthwise(p: Problem) -> bool:
-    return p.groups > 1 and p.fan_in == 1
-
-
-def _is_plane_by_plane(p: Problem) -> bool:
-    """Where cuDNN is slow: a group is one channel."""
-    return _is_depthwise(p) and p.fan_out == 1 and len(p.kernel) <= 2
-
-
-def _is_small_plane(p: Problem) -> bool:
-    return _is_plane_by_plane(p) and p.taps <= 25
-
-
-def _is_one_product(p: Problem) -> bool:
-    """Whether a kernel of one tap needs nothing but a product."""
-    return p.groups == 1 and not any(map(any, p.padding))
-
-
-def _has_depth(p: Problem) -> bool:
-    return len(p.kernel) == 3
-
-
-def _can_spread(p: Problem) -> bool:
-    return len(p.kernel) == 2 and p.groups == 1
-
-
-def _is_ynnpacks(p: Problem, channels: Pair) -> bool:
-    """Whether XLA leaves a dense convolution to YNNPACK, which takes no input with holes, and need not.
-
-    Its own code (Eigen's) is a plain loop in float64, and faster in others. `channels` are those that it sees.
-    """
-    is_within = all(o <= n and k <= n for o, k, n in zip(p.out, p.kernel, p.size, strict=True))
-    return p.dtype.itemsize <= 4 and max(channels) > VECTOR and is_within
-
-
-def _pays_spread(p: Problem) -> bool:
-    products = p.batch * p.places * p.taps * p.channels[0] * p.channels[1]
-    return _is_ynnpacks(p, p.channels) and min(p.channels) > 3 and products >= 2e7
-
-
-def _pays_spread_of_weight(p: Problem) -> bool:
-    is_long = p.batch * p.places >= LONG_SUM
-    if p.batch < 8:  # XLA's own code has the examples side by side, and fewer do not fill its vectors
-        pays = is_long and p.batch > 1 and p.is_strided
-    else:
-        pays = is_long or p.channels[1] >= 32
-    return pays and _is_ynnpacks(_bare(p), (p.batch, p.channels[1]))
-
-
-def _pays_piecewise(p: Problem) -> bool:
-    is_large = p.batch * p.places * p.channels[1] > (LARGE if p.batch > 1 else 8 * LARGE)
-    return is_large and p.batch < 8 and not p.is_strided and _is_ynnpacks(p, (p.batch, p.channels[1]))
-
-
-def _pays_taps_of_weight(p: Problem) -> bool:
-    if p.groups > 1:
-        return True
-    is_long = p.batch < 8 and p.batch * p.places >= LONG_SUM // 2
-    return p.taps <= 9 and is_long and p.channels[1] >= 8 * p.channels[0]
-
-
-def _can_columns(p: Problem) -> bool:
-    return p.taps <= MAX_TAPS or p.is_in_patches
-
-
-def _has_few_inputs(p: Problem) -> bool:
-    """Whether what lies under the taps is no larger than the output."""
-    return p.fan_in * p.taps <= p.fan_out
-
-
-def _has_fewer_outputs(p: Problem) -> bool:
-    """Whether the other direction has more, so that what is taken there cannot lead back here."""
-    return not p.is_strided and p.fan_out < p.fan_in
-
-
-def _can_kn2row(p: Problem) -> bool:
-    return not p.is_strided and p.taps <= MAX_TERMS and not _has_depth(p)
-
-
-def _pays_kn2row(p: Problem) -> bool:
-    """Whether the outputs fill few vectors, and what is written for the taps is no larger than the input, or small.
-
-    Of long sums there may be more outputs.
-    """
-    written, read = p.fan_out * p.taps, p.fan_in
-    each = _turned(p).written
-    size = p.batch * each
-    if p.fan_in * p.taps >= LONG_SUM and p.fan_out <= NARROW and 2 * size <= MAX_WRITTEN:
-        return True
-    most = 2 * VECTOR if p.fan_out < p.fan_in else VECTOR // p.groups
-    if p.fan_out <= most and (written <= read or (written <= 9 * read and size <= MAX_WRITTEN)):
-        return True
-    # in pieces
-    share = 9 if size > 4 * MAX_WRITTEN else 4.5
-    return size > MAX_WRITTEN >= 2 * each and p.fan_out <= 3 * VECTOR and written <= share * read
-
-
-def _pays_flipped_of_weight(p: Problem) -> bool:
-    """Whether there are fewer outputs, as in the last layer of a generator or a detector, and that is worth a turn."""
-    most = VECTOR if p.batch < 8 or p.batch * p.places >= 16 * LONG_SUM else VECTOR // 2
-    size = p.fan_in * p.fan_out * p.taps
-    is_large = size >= LARGE_WEIGHT or (5 * size >= LARGE_WEIGHT and p.batch * p.places >= 4 * LONG_SUM)
-    is_worth = p.channels[1] <= NARROW and (is_large or _is_wider(p)) and not _has_depth(p)
-    return p.groups == 1 and (is_worth or p.channels[1] <= min(most, p.channels[0] // 2))
-
-
-def _has_few_places(p: Problem) -> bool:
-    """Whether what lies under the taps is no larger than the weight, which other forms turn around."""
-    return p.groups == 1 and p.batch * p.places <= p.fan_out
-
-
-def _is_short(p: Problem) -> bool:
-    """Whether an output is a sum of few terms, and what lies under the taps not far larger than the output."""
-    return p.groups == 1 and p.fan_in * p.taps <= min(SHORT_SUM, 5 * p.fan_out)
-
-
-def _is_stem(p: Problem) -> bool:
-    """Whether a large kernel sees the colours of an image, too few channels for the vectors of other forms.
-
-    Of many examples it is written in pieces; of a few, more of it takes longer than all else.
-    """
-    if p.groups > 1 or p.fan_in > 3 or not SHORT_SUM < p.fan_in * p.taps <= STEM:
-        return False
-    if p.fan_out < 48:
-        return p.fan_out > VECTOR and (_is_written_soon(p) or _is_in_pieces(p))
-    is_small = _is_written_soon(p, MAX_WRITTEN * p.fan_out // 48) and p.batch * p.places >= 12_000
-    return is_small or _is_in_pieces(p)
-
-
-def _pays_columns(p: Problem) -> bool:
-    if p.groups > 1 or _has_depth(p):
-        return _is_in_large_patches(p) or _has_few_inputs(p)
-    if p.is_in_patches:
-        is_far = p.places <= VECTOR or not _is_written_soon(p)
-    else:
-        is_far = max(p.stride) > 2 and p.channels[1] > VECTOR and _is_written_soon(p)
-    is_short = _is_short(p) and p.places <= 4096
-    return is_far or is_short or _has_few_inputs(p) or _has_few_places(p) or _is_stem(p) or _overlaps_little(p)
-
-
-def _is_in_pieces(p: Problem) -> bool:
-    """Whether what lies under the taps is written in so many pieces that this is better than whole."""
-    return not _is_written_soon(p, 3 * MAX_WRITTEN) and p.written <= MAX_WRITTEN
-
-
-def _overlaps_little(p: Problem) -> bool:
-    """Whether steps are so long that little lies under several taps."""
-    return p.is_strided and 4 * p.taps <= 9 * math.prod(p.stride) and _is_in_pieces(p)
-
-
-def _is_in_large_patches(p: Problem) -> bool:
-    return p.is_in_patches and p.taps > VECTOR and (p.groups == 1 or p.fan_in == 1)
-
-
-def _pays_columns_of_input(p: Problem) -> bool:
-    if p.groups > 1 or _has_depth(p):
-        return (p.is_in_patches and p.is_strided) or _has_few_inputs(p)
-    if p.is_strided:
-        is_small = p.fan_out >= 96 and _is_written_soon(p, MAX_WRITTEN // 4)
-        is_small = is_small or (_has_few_inputs(p) and p.fan_in < 8)
-        return is_small or p.is_in_patches or _has_few_places(p) or _overlaps_little(p)
-    # lines that fill no vector
-    is_narrow = p.out[-1] < VECTOR and p.taps <= VECTOR and p.fan_out > 2 * VECTOR and _is_written_soon(p)
-    return is_narrow or _has_few_places(p) or _has_few_inputs(p) or _is_short(p)
-
-
-def _is_written_soon(p: Problem, most: int = MAX_WRITTEN) -> bool:
-    """Whether what lies under the taps stays in the caches."""
-    return p.batch * p.written <= most
-
-
-def _pays_planes_of_input(p: Problem) -> bool:
-    """Whether the other direction is no sum of few terms, and has not far fewer inputs."""
-    return 2 * p.fan_out > p.fan_in and not _few_terms(_turned(p))
-
-
-def _pays_columns_of_weight(p: Problem) -> bool:
-    if p.groups > 1 or _has_depth(p):
-        return _is_in_large_patches(p) or _has_few_inputs(p)
-    is_small = _has_few_inputs(p) and not _pays_taps_of_weight(p)
-    # XLA's own code fills its vectors with examples
-    has_few = p.batch < 8 if p.is_strided else p.batch < 4 and p.channels[1] >= 64
-    is_soon = (has_few and _is_written_soon(p)) or _overlaps_little(p)
-    return _has_few_places(p) or is_small or p.is_in_patches or is_soon
-
-
-def _can_winograd(p: Problem) -> bool:
-    return p.groups == 1 and p.kernel == (3, 3) and set(p.stride) == set(p.dilation) == {1}
-
-
-def _pays_winograd(p: Problem, places: float = 0) -> bool:
-    """Whether the products that it saves take longer than its transformations, and may be saved.
-
-    `places` are the least, in terms of the channels; fewer are transformed in less time than the weight.
-    """
-    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-    if precision not in (None, "default") or p.dtype.itemsize > 4:
-        return False
-    count = p.batch * p.places
-    is_large = min(p.channels) >= 192 and count * p.taps * p.channels[0] * p.channels[1] >= 9e8
-    # what is transformed is four times as large
-    return is_large and count >= places * max(p.channels) and 4 * 4 * count * sum(p.channels) <= MAX_TRANSFORMED
-
-
-def _always(p: Problem) -> bool:
-    return True
-
-
 OUTPUT = (
-    Form("product", product, can=lambda p: p.is_pointwise, pays_on_gpu=_is_one_product),
-    Form("sums", sums, can=_few_terms, pays=_pays_sums),
+    Form("product", product, can=lambda p: p.is_pointwise, pays_on_gpu=when.is_one_product),
+    Form("sums", sums, can=when.has_few_terms, pays=when.pays_sums),
     Form(
         "sums in turn",
         sums_in_turn,
-        can=lambda p: _is_depthwise(p) and p.taps // p.kernel[0] <= MAX_TERMS,
-        pays=lambda p: not _is_in_large_patches(p),
+        can=lambda p: p.is_depthwise and p.taps // p.kernel[0] <= MAX_TERMS,
+        pays=lambda p: not when.is_in_large_patches(p),
     ),
-    Form("kn2row", kn2row, can=_can_kn2row, pays=_pays_kn2row),
-    Form("columns", columns, can=_can_columns, pays=_pays_columns),
-    Form("planes", planes, can=_has_depth),
-    Form("split", split, can=lambda p: 1 < p.groups <= MAX_SPLIT),
-    Form("taps", taps, can=lambda p: p.taps <= MAX_TAPS, pays=lambda p: p.groups > 1, pays_on_gpu=_is_small_plane),
-    Form("winograd", winograd, can=_can_winograd, pays=_pays_winograd),
-    Form("spread", partial(direct, holes=2), can=_can_spread, pays=_pays_spread),
-    Form("direct", direct, pays_on_gpu=_always),
+    Form("kn2row", kn2row, can=when.can_kn2row, pays=when.pays_kn2row),
+    Form("columns", columns, can=when.can_columns, pays=when.pays_columns),
+    Form("planes", planes, can=lambda p: p.has_depth),
+    Form("split", split, can=lambda p: 1 < p.groups <= when.MAX_SPLIT),
+    Form(
+        "taps",
+        taps,
+        can=lambda p: p.taps <= when.MAX_TAPS,
+        pays=lambda p: p.groups > 1,
+        pays_on_gpu=when.is_small_plane,
+    ),
+    Form("winograd", winograd, can=when.can_winograd, pays=when.pays_winograd),
+    Form("spread", partial(direct, holes=2), can=when.can_spread, pays=when.pays_spread),
+    Form("direct", direct, pays_on_gpu=lambda p: True),
 )
 
 OF_INPUT = (
-    Form("product", product_of_input, can=lambda p: p.is_pointwise, pays_on_gpu=_is_one_product),
-    Form("columns", columns_of_input, can=_can_columns, pays=_pays_columns_of_input),
-    Form("planes", planes_of_input, can=_has_depth, pays=_pays_planes_of_input),
+    Form("product", product_of_input, can=lambda p: p.is_pointwise, pays_on_gpu=when.is_one_product),
+    Form("columns", columns_of_input, can=when.can_columns, pays=when.pays_columns_of_input),
+    Form("planes", planes_of_input, can=lambda p: p.has_depth, pays=when.pays_planes_of_input),
     Form(
         "phases",
         phases,
-        can=lambda p: set(p.dilation) == {1} and math.prod(p.stride) <= MAX_TAPS,
+        can=lambda p: set(p.dilation) == {1} and math.prod(p.stride) <= when.MAX_TAPS,
         pays=lambda p: p.is_strided,
     ),
-    Form("split", split_of_input, can=lambda p: 1 < p.groups <= MAX_SPLIT, pays=lambda p: p.is_strided),
-    Form("flipped", flipped, pays=lambda p: p.groups > 1 or not p.is_strided, pays_on_gpu=_is_small_plane),
-    Form("direct", direct_of_input, pays_on_gpu=_always),
+    Form("split", split_of_input, can=lambda p: 1 < p.groups <= when.MAX_SPLIT, pays=lambda p: p.is_strided),
+    Form("flipped", flipped, pays=lambda p: p.groups > 1 or not p.is_strided, pays_on_gpu=when.is_small_plane),
+    Form("direct", direct_of_input, pays_on_gpu=lambda p: True),
 )
 
 OF_WEIGHT = (
-    Form("product", product_of_weight, can=lambda p: p.is_pointwise, pays_on_gpu=_is_one_product),
-    Form("flipped", flipped_of_weight, can=_has_fewer_outputs, pays=_pays_flipped_of_weight),
-    Form("columns", columns_of_weight, can=_can_columns, pays=_pays_columns_of_weight),
+    Form("product", product_of_weight, can=lambda p: p.is_pointwise, pays_on_gpu=when.is_one_product),
+    Form("flipped", flipped_of_weight, can=when.has_fewer_outputs, pays=when.pays_flipped_of_weight),
+    Form("columns", columns_of_weight, can=when.can_columns, pays=when.pays_columns_of_weight),
     Form(
         "sums",
         sums_of_weight,
         can=lambda p: p.groups > 1 and p.fan_in * p.taps // p.kernel[0] <= MAX_TERMS,
-        pays=_pays_sums_of_weight,
+        pays=when.pays_sums_of_weight,
     ),
-    Form("planes", planes_of_weight, can=_has_depth),
+    Form("planes", planes_of_weight, can=lambda p: p.has_depth),
     Form(
         "split",
         split_of_weight,
-        can=lambda p: 1 < p.groups <= MAX_SPLIT,
-        pays=lambda p: p.fan_in > 4 or p.taps > MAX_TAPS,
+        can=lambda p: 1 < p.groups <= when.MAX_SPLIT,
+        pays=lambda p: p.fan_in > 4 or p.taps > when.MAX_TAPS,
     ),
-    Form("winograd", winograd_of_weight, can=_can_winograd, pays=partial(_pays_winograd, places=1)),
+    Form("winograd", winograd_of_weight, can=when.can_winograd, pays=partial(when.pays_winograd, places=1)),
     Form(
         "taps",
         taps_of_weight,
-        can=lambda p: p.taps <= MAX_TAPS,
-        pays=_pays_taps_of_weight,
-        pays_on_gpu=_is_plane_by_plane,
+        can=lambda p: p.taps <= when.MAX_TAPS,
+        pays=when.pays_taps_of_weight,
+        pays_on_gpu=when.is_plane_by_plane,
     ),
-    Form("piecewise", piecewise, can=lambda p: p.groups == 1 and p.batch <= MAX_TERMS, pays=_pays_piecewise),
-    Form("spread", partial(direct_of_weight, holes=2), can=_can_spread, pays=_pays_spread_of_weight),
-    Form("direct", direct_of_weight, pays_on_gpu=_always),
+    Form("piecewise", piecewise, can=lambda p: p.groups == 1 and p.batch <= MAX_TERMS, pays=when.pays_piecewise),
+    Form("spread", partial(direct_of_weight, holes=2), can=when.can_spread, pays=when.pays_spread_of_weight),
+    Form("direct", direct_of_weight, pays_on_gpu=lambda p: True),
 )
 
 NAMES = tuple(dict.fromkeys(form.name for table in (OUTPUT, OF_INPUT, OF_WEIGHT) for form in table))

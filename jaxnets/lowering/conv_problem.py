@@ -86,6 +86,14 @@ class Problem:
         return self.taps == 1
 
     @property
+    def is_depthwise(self) -> bool:
+        return self.groups > 1 and self.fan_in == 1
+
+    @property
+    def has_depth(self) -> bool:
+        return len(self.kernel) == 3
+
+    @property
     def is_strided(self) -> bool:
         return any(s > 1 for s in self.stride)
 
@@ -93,6 +101,11 @@ class Problem:
     def is_in_patches(self) -> bool:
         """Whether the windows lie side by side."""
         return self.stride == self.kernel and set(self.dilation) == {1}
+
+    @property
+    def is_wider(self) -> bool:
+        """Whether padding makes an axis longer than the input's."""
+        return any(o > n for o, n in zip(self.out, self.size, strict=True))
 
     def padded(self, x: jax.Array) -> jax.Array:
         """The input with its padding of zeros."""
@@ -105,6 +118,19 @@ class Problem:
     def group(self) -> Self:
         """One group of it, by itself."""
         return replace(self, channels=(self.fan_in, self.fan_out), groups=1)
+
+    def bare(self) -> Self:
+        """The same of an input that has its padding."""
+        size = tuple(n + sum(pair) for n, pair in zip(self.size, self.padding, strict=True))
+        return replace(self, size=size, padding=((0, 0),) * len(size))
+
+    def turned(self) -> Self:
+        """The convolution from the outputs, spread by the stride, to the inputs."""
+        size = tuple(max((o - 1) * s + 1, 0) for o, s in zip(self.out, self.stride, strict=True))
+        reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel, strict=True)]
+        settings = zip(reach, self.padding, self.size, size, strict=True)
+        pairs = tuple((r - low, n + low - o) for r, (low, _), n, o in settings)  # behind, what was not reached, too
+        return replace(self, channels=self.channels[::-1], size=size, stride=(1,) * len(size), padding=pairs)
 
 
 def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
