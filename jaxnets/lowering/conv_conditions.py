@@ -11,8 +11,11 @@ from jaxnets.lowering.conv_problem import Pair, Problem
 from jaxnets.lowering.conv_sums import MAX_TERMS
 from jaxnets.lowering.pieces import MAX_WRITTEN
 
-# Each tap and each group is an operation in the compiled program: bounds for its size and its compilation's time.
-MAX_TAPS, MAX_SPLIT = 64, 64
+# Each tap is an operation in the compiled program, and each group several: bounds for its size and for the time of
+# compilation.
+MAX_TAPS, MAX_SPLIT = 64, 8
+# So few bytes under the taps of a group, of all examples, are not worth the step of a loop.
+SMALL_GROUP = 2**16
 # A sum of so few terms is better computed as a product of matrices.
 SHORT_SUM = 32
 # And one of up to so many, where the input has few channels.
@@ -34,11 +37,6 @@ LARGE = 2**19
 
 def has_few_terms(p: Problem) -> bool:
     return p.groups > 1 and p.fan_in * p.taps <= MAX_TERMS
-
-
-def has_no_other_form(p: Problem) -> bool:
-    """Whether XLA's plain loop is what is left of the other forms for groups."""
-    return p.groups > MAX_SPLIT and p.taps > MAX_TAPS
 
 
 def has_few_inputs(p: Problem) -> bool:
@@ -74,6 +72,11 @@ def is_stem(p: Problem) -> bool:
     return is_small or is_in_pieces(p)
 
 
+def has_small_groups(p: Problem) -> bool:
+    """Whether a group is so small that the step of a loop would take as long."""
+    return p.groups > MAX_SPLIT and not p.has_depth and is_written_soon(p, p.groups * SMALL_GROUP)
+
+
 def is_in_large_patches(p: Problem) -> bool:
     return p.is_in_patches and p.taps > VECTOR and (p.groups == 1 or p.fan_in == 1)
 
@@ -102,17 +105,19 @@ def is_ynnpacks(p: Problem, channels: Pair) -> bool:
     return p.dtype.itemsize <= 4 and max(channels) > VECTOR and is_within
 
 
-# -- sums --------------------------------------------------------------------------------------------------------------
+# -- groups ------------------------------------------------------------------------------------------------------------
 
 
 def pays_sums(p: Problem) -> bool:
-    is_small = p.fan_in < (4 if p.is_strided else 8) and p.fan_out <= 64
-    return is_small or has_no_other_form(p)
+    return p.fan_in < (4 if p.is_strided else 8) and p.fan_out <= 64
 
 
 def pays_sums_of_weight(p: Problem) -> bool:
-    is_small = p.fan_in <= (1 if p.is_strided else 4) and p.fan_out <= VECTOR
-    return is_small or has_no_other_form(p)
+    return p.fan_in <= (1 if p.is_strided else 4) and p.fan_out <= VECTOR
+
+
+def pays_split_of_weight(p: Problem) -> bool:
+    return p.fan_in > 4 or p.taps > MAX_TAPS
 
 
 # -- what lies under the taps, in one matrix ---------------------------------------------------------------------------
@@ -124,7 +129,7 @@ def can_columns(p: Problem) -> bool:
 
 def pays_columns(p: Problem) -> bool:
     if p.groups > 1 or p.has_depth:
-        return is_in_large_patches(p) or has_few_inputs(p)
+        return is_in_large_patches(p) or has_few_inputs(p) or has_small_groups(p)
     if p.is_in_patches:
         is_far = p.places <= VECTOR or not is_written_soon(p)
     else:
@@ -135,7 +140,8 @@ def pays_columns(p: Problem) -> bool:
 
 def pays_columns_of_input(p: Problem) -> bool:
     if p.groups > 1 or p.has_depth:
-        return (p.is_in_patches and p.is_strided) or has_few_inputs(p)
+        is_small = p.is_strided and p.fan_out >= 8 and has_small_groups(p)
+        return (p.is_in_patches and p.is_strided) or has_few_inputs(p) or is_small
     if p.is_strided:
         is_small = p.fan_out >= 96 and is_written_soon(p, MAX_WRITTEN // 4)
         is_small = is_small or (has_few_inputs(p) and p.fan_in < 8)
@@ -146,8 +152,9 @@ def pays_columns_of_input(p: Problem) -> bool:
 
 
 def pays_columns_of_weight(p: Problem) -> bool:
-    if p.groups > 1 or p.has_depth:
-        return is_in_large_patches(p) or has_few_inputs(p)
+    if p.has_depth or p.groups > 1:
+        is_soon = p.batch < 8 and pays_split_of_weight(p) and not p.has_depth and is_written_soon(p)
+        return is_in_large_patches(p) or has_few_inputs(p) or is_soon
     is_small = has_few_inputs(p) and not pays_taps_of_weight(p)
     # XLA's own code fills its vectors with examples
     has_few = p.batch < 8 if p.is_strided else p.batch < 4 and p.channels[1] >= 64
@@ -169,7 +176,8 @@ def pays_kn2row(p: Problem) -> bool:
     size = p.batch * each
     if p.fan_in * p.taps >= LONG_SUM and p.fan_out <= NARROW and 2 * size <= MAX_WRITTEN:
         return True
-    most = 2 * VECTOR if p.fan_out < p.fan_in else VECTOR // p.groups
+    is_one = p.batch == 1 and p.places >= 512
+    most = 2 * VECTOR if p.fan_out < p.fan_in else VECTOR // (1 if is_one else p.groups)
     if p.fan_out <= most and (written <= read or (written <= 9 * read and size <= MAX_WRITTEN)):
         return True
     # in pieces

@@ -19,6 +19,7 @@ from jax import lax
 
 from jaxnets.lowering import conv_conditions as when
 from jaxnets.lowering.choice import Form, choose
+from jaxnets.lowering.conv_groups import by_groups, by_groups_in_turn
 from jaxnets.lowering.conv_planes import by_planes, by_planes_of_input, by_planes_of_weight
 from jaxnets.lowering.conv_problem import Ints, Pair, Problem
 from jaxnets.lowering.conv_products import (
@@ -141,22 +142,31 @@ def _channels_first(weight: jax.Array) -> jax.Array:
     return jnp.moveaxis(weight, (-1, 0), (0, 1))
 
 
-# -- each group by itself ---------------------------------------------------------------------------------------------
+# -- each group by itself, or one after the other where there are many -------------------------------------------------
 
 
 def split(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    pairs = zip(jnp.split(x, p.groups, 1), jnp.split(weight, p.groups, 0), strict=True)
-    return jnp.concatenate([output(p.group(), a, b) for a, b in pairs], 1)
+    return by_groups(p, x, weight, output)
 
 
 def split_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
-    pairs = zip(jnp.split(y, p.groups, 1), jnp.split(weight, p.groups, 0), strict=True)
-    return jnp.concatenate([gradient_of_input(p.group(), a, b) for a, b in pairs], 1)
+    return by_groups(p, y, weight, gradient_of_input)
 
 
 def split_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    pairs = zip(jnp.split(x, p.groups, 1), jnp.split(y, p.groups, 1), strict=True)
-    return jnp.concatenate([gradient_of_weight(p.group(), a, b) for a, b in pairs], 0)
+    return by_groups(p, x, y, gradient_of_weight, second=1, result=0)
+
+
+def split_in_turn(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
+    return by_groups_in_turn(p, x, weight, output)
+
+
+def split_in_turn_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
+    return by_groups_in_turn(p, y, weight, gradient_of_input)
+
+
+def split_in_turn_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
+    return by_groups_in_turn(p, x, y, gradient_of_weight, second=1, result=0)
 
 
 # -- three spatial axes as two ----------------------------------------------------------------------------------------
@@ -230,29 +240,37 @@ def _spread(p: Problem, y: jax.Array) -> jax.Array:
 
 
 def phases(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
-    """With a stride: the inputs that are a stride apart are a convolution of `y` with the taps that are (Shi et al.,
-    2016); one for each phase, which are interleaved."""
+    """With a stride: the inputs that are a stride apart are a convolution of `y` with the taps that are over them (Shi
+    et al., 2016); one for each phase, which are interleaved."""
     kernel = transposed_kernel(weight, p.groups)
     counts = [-(-n // s) for n, s in zip(p.size, p.stride, strict=True)]
+    settings = list(zip(counts, p.stride, p.dilation, p.kernel, p.padding, p.out, strict=True))
     found = []
     for phase in itertools.product(*map(range, p.stride)):
-        pairs, chosen = [], []
-        for r, n, s, k, (low, _), o in zip(phase, counts, p.stride, p.kernel, p.padding, y.shape[2:], strict=True):
-            # input `q * s + r` is under tap `j` of output `q + (r + low - j) / s`; the flipped kernel has it at `k-1-j`
-            first = (r + low) % s
-            several = len(range(first, k, s))
-            if not several:
-                break
-            begin = (r + low - first) // s - (several - 1)
-            pairs.append((-begin, begin + several - 1 + n - o))
-            chosen.append(slice((k - 1 - first) % s, None, s))
-        if len(chosen) < len(phase):  # no tap is over these
+        found_taps = [_taps_over(r, *setting) for r, setting in zip(phase, settings, strict=True)]
+        if not all(found_taps):
             found.append(jnp.zeros((len(y), p.channels[0], *counts), y.dtype))
             continue
+        chosen, pairs, dilation = zip(*found_taps, strict=True)
         part = kernel[(slice(None), slice(None), *chosen)]
-        ones = (1,) * len(phase)
-        found.append(output(Problem.of(y, part, ones, pairs, ones, p.groups, p.on_gpu), y, part))
+        problem = Problem.of(y, part, (1,) * len(phase), pairs, dilation, p.groups, p.on_gpu)
+        found.append(output(problem, y, part))
     return interleaved(found, p.stride, p.size)
+
+
+def _taps_over(r: int, count: int, s: int, d: int, k: int, padding: Pair, out: int) -> tuple[slice, Pair, int] | None:
+    """Which taps of the flipped kernel are over the inputs `q * s + r`, how they pad the outputs, and their dilation.
+
+    Such an input is under tap `j` of output `q + (r + low - j * d) / s`; the flipped kernel has it at `k - 1 - j`.
+    """
+    step, low = s // math.gcd(s, d), padding[0]
+    first = next((j for j in range(min(step, k)) if (r + low - j * d) % s == 0), None)
+    if first is None:
+        return None
+    dilation = d * step // s
+    reach = (len(range(first, k, step)) - 1) * dilation
+    begin = (r + low - first * d) // s - reach
+    return slice((k - 1 - first) % step, None, step), (-begin, begin + reach + count - out), dilation
 
 
 def transposed_kernel(weight: jax.Array, groups: int) -> jax.Array:
@@ -281,6 +299,7 @@ OUTPUT = (
     Form("columns", columns, can=when.can_columns, pays=when.pays_columns),
     Form("planes", planes, can=lambda p: p.has_depth),
     Form("split", split, can=lambda p: 1 < p.groups <= when.MAX_SPLIT),
+    Form("split in turn", split_in_turn, can=lambda p: p.groups > 1),
     Form(
         "taps",
         taps,
@@ -297,13 +316,9 @@ OF_INPUT = (
     Form("product", product_of_input, can=lambda p: p.is_pointwise, pays_on_gpu=when.is_one_product),
     Form("columns", columns_of_input, can=when.can_columns, pays=when.pays_columns_of_input),
     Form("planes", planes_of_input, can=lambda p: p.has_depth, pays=when.pays_planes_of_input),
-    Form(
-        "phases",
-        phases,
-        can=lambda p: set(p.dilation) == {1} and math.prod(p.stride) <= when.MAX_TAPS,
-        pays=lambda p: p.is_strided,
-    ),
+    Form("phases", phases, can=lambda p: math.prod(p.stride) <= when.MAX_TAPS, pays=lambda p: p.is_strided),
     Form("split", split_of_input, can=lambda p: 1 < p.groups <= when.MAX_SPLIT, pays=lambda p: p.is_strided),
+    Form("split in turn", split_in_turn_of_input, can=lambda p: p.groups > 1, pays=lambda p: p.is_strided),
     Form("flipped", flipped, pays=lambda p: p.groups > 1 or not p.is_strided, pays_on_gpu=when.is_small_plane),
     Form("direct", direct_of_input, pays_on_gpu=lambda p: True),
 )
@@ -323,8 +338,9 @@ OF_WEIGHT = (
         "split",
         split_of_weight,
         can=lambda p: 1 < p.groups <= when.MAX_SPLIT,
-        pays=lambda p: p.fan_in > 4 or p.taps > when.MAX_TAPS,
+        pays=when.pays_split_of_weight,
     ),
+    Form("split in turn", split_in_turn_of_weight, can=lambda p: p.groups > 1, pays=when.pays_split_of_weight),
     Form("winograd", winograd_of_weight, can=when.can_winograd, pays=partial(when.pays_winograd, places=1)),
     Form(
         "taps",

@@ -4,28 +4,24 @@ three.
 What lies under a tap of the first spatial axis, the depth, becomes channels, and the depth itself examples.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.lowering.conv_problem import Problem
+from jaxnets.lowering.conv_problem import Compute, Problem
 
 __all__ = ["by_planes", "by_planes_of_input", "by_planes_of_weight"]
 
-OfPlanes = Callable[[Problem, jax.Array, jax.Array], jax.Array]
-"""The same operation with two spatial axes."""
 
-
-def by_planes(p: Problem, x: jax.Array, weight: jax.Array, output: OfPlanes) -> jax.Array:
+def by_planes(p: Problem, x: jax.Array, weight: jax.Array, output: Compute) -> jax.Array:
     """The convolution of `(N, C_in, D, H, W)`."""
     y = output(_plane(p), _under(p, x), weight.reshape(*_flat(p)))
     return jnp.moveaxis(_apart(p, y), 1, 2)
 
 
-def by_planes_of_input(p: Problem, y: jax.Array, weight: jax.Array, gradient_of_input: OfPlanes) -> jax.Array:
+def by_planes_of_input(p: Problem, y: jax.Array, weight: jax.Array, gradient_of_input: Compute) -> jax.Array:
     """The gradient of the convolution's input, given that of its output."""
     under = _apart(p, gradient_of_input(_plane(p), _examples(y), weight.reshape(*_flat(p))))
     under = jnp.moveaxis(under.reshape(*under.shape[:2], p.channels[0], p.kernel[0], *p.size[1:]), 1, 3)
@@ -39,7 +35,7 @@ def by_planes_of_input(p: Problem, y: jax.Array, weight: jax.Array, gradient_of_
     return total
 
 
-def by_planes_of_weight(p: Problem, x: jax.Array, y: jax.Array, gradient_of_weight: OfPlanes) -> jax.Array:
+def by_planes_of_weight(p: Problem, x: jax.Array, y: jax.Array, gradient_of_weight: Compute) -> jax.Array:
     """The gradient of its weight, given that of its output."""
     weight = gradient_of_weight(_plane(p), _under(p, x), _examples(y))
     return weight.reshape(p.channels[1], p.fan_in, *p.kernel)

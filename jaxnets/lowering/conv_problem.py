@@ -1,7 +1,7 @@
 """What a convolution is: its shapes and settings, and what follows from them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxnets.lowering.windows import padded, under
 
-__all__ = ["Ints", "Pair", "Problem", "conv_output_size"]
+__all__ = ["Compute", "Ints", "Pair", "Problem", "conv_output_size"]
 
 Ints = Sequence[int]
 Pair = tuple[int, int]
@@ -131,6 +131,10 @@ class Problem:
         settings = zip(reach, self.padding, self.size, size, strict=True)
         pairs = tuple((r - low, n + low - o) for r, (low, _), n, o in settings)  # behind, what was not reached, too
         return replace(self, channels=self.channels[::-1], size=size, stride=(1,) * len(size), padding=pairs)
+
+
+Compute = Callable[[Problem, jax.Array, jax.Array], jax.Array]
+"""A convolution of `x` and `weight`, or one of its gradients."""
 
 
 def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:

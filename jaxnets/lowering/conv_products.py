@@ -46,8 +46,11 @@ def product_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
 
 
 def product_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    weight = _outer(p, _rows(p, wide(y)), _rows(p, _seen(p, x)))
-    return weight.reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
+    def of_some(x: jax.Array, y: jax.Array) -> jax.Array:
+        return _outer(p, _rows(p, wide(y)), _rows(p, _seen(p, x)))
+
+    turned = p.written * min(p.channels) // p.channels[0]
+    return summed(of_some, x, y, turned).reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
 
 
 def _matrix(p: Problem, weight: jax.Array) -> jax.Array:
