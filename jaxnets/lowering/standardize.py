@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxnets.lowering.alone import in_memory
+from jaxnets.lowering.choice import is_known
 from jaxnets.lowering.mesh import has_explicit_axes
 from jaxnets.lowering.sums import sum_of_first_axis, sums
 
@@ -22,6 +24,9 @@ Axes = tuple[int, ...]
 Result = tuple[jax.Array, jax.Array, jax.Array]
 
 SPREAD, NEIGHBOURS = 4, 16
+LARGE = 4096
+"""A sum of so many numbers has them in memory. Fewer XLA's CPU backend computes again where they are summed, and what
+they are computed of, back to the model's input: programs grow with the square of the model's depth."""
 
 
 def moments(x: jax.Array, axes: Sequence[int], axis_name: AxisName | None = None) -> Result:
@@ -47,13 +52,14 @@ def moments(x: jax.Array, axes: Sequence[int], axis_name: AxisName | None = None
 
 def _some(x: jax.Array, axes: Sequence[int]) -> jax.Array:
     """A few of the numbers along `axes`: neighbours on the last of them, some distance apart on the others."""
-    taken = [slice(None)] * x.ndim
     *others, last = sorted(axis % x.ndim for axis in axes)
     for axis in others:
-        taken[axis] = slice(None, None, -(-x.shape[axis] // SPREAD) or 1)
-    first = max(x.shape[last] - NEIGHBOURS, 0) // 2
-    taken[last] = slice(first, first + NEIGHBOURS)
-    return x[tuple(taken)]
+        x = lax.slice_in_dim(x, 0, None, -(-x.shape[axis] // SPREAD) or 1, axis)
+    size = x.shape[last]
+    if not is_known(x.shape):
+        return lax.slice_in_dim(x, 0, min(NEIGHBOURS, size), axis=last) if is_known([size]) else x
+    count = min(max(NEIGHBOURS, -(-LARGE * size // max(x.size, 1))), size)
+    return lax.slice_in_dim(x, (size - count) // 2, (size + count) // 2, axis=last)
 
 
 def standardized(
@@ -65,6 +71,8 @@ def standardized(
     `g - mean of g - h * (mean of g * h)` that of `x` but for factors. Its means and the gradients of the parameters are
     sums of the same products.
     """
+    if is_known(x.shape) and x.size < LARGE and not has_explicit_axes(x):
+        x = in_memory(x)
     like = (1,) * x.ndim
     weight = jnp.ones(like, x.dtype) if weight is None else weight
     bias = jnp.zeros(like, x.dtype) if bias is None else bias

@@ -55,7 +55,7 @@ class NormBase(Family):
             if running is not None:
                 old = running[...]
                 new = share * jax.lax.stop_gradient(batch) + (1 - share) * old.astype(batch.dtype)
-                running[...] = new.astype(old.dtype)
+                running.set_value(new.astype(old.dtype))  # `running[...] = ` is slow in a long trace
 
 
 class _BatchNorm(NormBase):
@@ -103,7 +103,7 @@ class _BatchNorm(NormBase):
         """Moves the running statistics towards the batch's; no values leave them, but count as a batch."""
         if self.num_batches_tracked is None:
             return
-        self.num_batches_tracked[...] += 1
+        self.num_batches_tracked.set_value(self.num_batches_tracked[...] + 1)
         if not empty:
             count = self.num_batches_tracked[...].astype(mean.dtype)
             self._move(1 / count if self.momentum is None else self.momentum, mean, var)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+import jaxnets.functional as F
 from jaxnets.lowering.pick import pick
 from jaxnets.lowering.standardize import divided_by_rms, moments, standardized
 from jaxnets.lowering.sums import sums
@@ -182,3 +183,19 @@ def test_a_mesh_with_explicit_axes(axis: int):
         spec = jax.sharding.PartitionSpec(*(None,) * axis, "places")
         found = jax.jit(gradient)(jax.device_put(x, jax.NamedSharding(mesh, spec)))
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 32), (32, 64), (128, 128)])
+def test_a_program_grows_with_depth_and_not_with_its_square(shape: tuple[int, int]):
+    """Each layer normalises its input and what it makes of it: XLA would compute all layers before again in each."""
+    weight = jnp.ones((shape[1],) * 2)
+
+    def size(depth: int) -> int:
+        def loss(x: jax.Array) -> jax.Array:
+            for _ in range(depth):
+                x = F.layer_norm(x + jnp.tanh(x @ weight) @ weight, shape[1:])
+            return jnp.square(x).sum()
+
+        return len(jax.jit(jax.value_and_grad(loss)).lower(jnp.ones(shape)).compile().as_text())
+
+    assert size(8) - size(4) < 1.2 * (size(4) - size(0)) + 1000

@@ -91,7 +91,8 @@ class SpectralNorm(computed.Rule):
         for _ in range(self.n_power_iterations):
             right = normalize(matrix.T @ left, self.eps)
             left = normalize(matrix @ right, self.eps)
-        u[...], v[...] = left, right
+        u.set_value(left)
+        v.set_value(right)
 
 
 def spectral_norm(
