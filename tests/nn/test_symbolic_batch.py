@@ -56,3 +56,17 @@ def test_a_layer_and_its_gradient_are_exported_for_any_batch(layer, shape):
     np.testing.assert_allclose(export.export(jax.jit(call))(symbolic).call(x), call(x), rtol=1e-4, atol=1e-5)
     gradient = export.export(jax.jit(jax.grad(lambda x: jnp.sin(call(x)).sum())))(symbolic)
     assert gradient.out_avals[0].shape == symbolic.shape
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 5), (6, 32, 32)])
+def test_batch_norm_is_exported_in_training(shape):
+    def call(x):
+        layer = {1: nn.BatchNorm1d, 2: nn.BatchNorm1d, 3: nn.BatchNorm2d}[len(shape)](6)
+        layer.train()
+        return layer(x), layer.running_var[...]
+
+    (batch,) = export.symbolic_shape("batch")
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((3, *shape), np.float32))
+    exported = export.export(jax.jit(call))(jax.ShapeDtypeStruct((batch, *shape), jnp.float32))
+    for found, expected in zip(exported.call(x), call(x), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
