@@ -1,7 +1,7 @@
 """Every form of what has several, and of its gradients, timed: `python -m benchmarks.forms [--only PATTERN]`.
 
 What the tables of `jaxnets.lowering` choose, marked with *, should be the fastest of its line, or near it. The
-convolutions of drawn layers (`--drawn`) say how near: the thresholds of `conv_forms` are theirs.
+convolutions of drawn layers (`--drawn`) say how near: the thresholds of `conv_conditions` are theirs.
 """
 
 import time
@@ -22,7 +22,7 @@ from jaxnets.lowering import choice, conv_forms, heads, pooling, recurrence
 from jaxnets.lowering.conv_problem import Problem
 from jaxnets.lowering.sliding import Windows
 
-# batch, channels in and out, groups, side, kernel, stride
+# batch, channels in and out, groups, side, kernel, stride, and dilation if any
 PROBLEMS = {
     "dense 7x7 s2": (8, 3, 64, 1, 112, 7, 2),
     "dense 3x3, 64 ch, 56x56": (8, 64, 64, 1, 56, 3, 1),
@@ -110,6 +110,13 @@ PROBLEMS = {
     "32 groups of 16, 14x14": (8, 512, 512, 32, 14, 3, 1),
     "16 groups of 24, 14x14": (8, 384, 384, 16, 14, 3, 1),
     "4 groups of 32, 56x56": (8, 128, 128, 4, 56, 3, 1),
+    "128 groups of 16, 14x14, four examples": (4, 2048, 2048, 128, 14, 3, 1),
+    "80 groups of 8, 9x9, 20x20, four examples": (4, 640, 640, 80, 20, 9, 1),
+    "64 groups of 32, s2, 28x28, four examples": (4, 2048, 2048, 64, 28, 3, 2),
+    "80 groups of 8, s2, 7x7, four examples": (4, 640, 640, 80, 7, 3, 2),
+    "pointwise, 32 to 16 ch, 112x112, 64 examples": (64, 32, 16, 1, 112, 1, 1),
+    "dense 5x5 s2 dilated 2, 32 ch, 56x56, 16 examples": (16, 32, 32, 1, 56, 5, 2, 2),
+    "8 groups of 32, s2 dilated 2, 28x28, four examples": (4, 256, 256, 8, 28, 3, 2, 2),
 }
 
 # cell, steps, batch, size of an input, size of a state
@@ -270,12 +277,14 @@ def time_forms(name: str, table: Any, problem: Any, functions: tuple[Any, Any], 
         print(f"{name:36} {operation:18} {', '.join(found)}", flush=True)
 
 
-def square(batch: int, c_in: int, c_out: int, groups: int, side: int, kernel: int, stride: int) -> Problem:
+def square(
+    batch: int, c_in: int, c_out: int, groups: int, side: int, kernel: int, stride: int, dilation: int = 1
+) -> Problem:
     """A convolution of squares, padded unless they lie side by side."""
-    padding = kernel // 2 if stride < kernel else 0
+    padding = dilation * (kernel // 2) if stride < kernel else 0
     shapes = (batch, c_in, side, side), (c_out, c_in // groups, kernel, kernel)
     x, weight = (jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes)
-    return Problem.of(x, weight, (stride,) * 2, [(padding, padding)] * 2, (1, 1), groups, ON_GPU)
+    return Problem.of(x, weight, (stride,) * 2, [(padding, padding)] * 2, (dilation,) * 2, groups, ON_GPU)
 
 
 def of_layer(layer: Layer) -> Problem:

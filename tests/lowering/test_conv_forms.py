@@ -390,6 +390,18 @@ def test_many_examples_have_forms_that_take_them_in_pieces(
     assert tuple(choose(table, problem).name for table in TABLES) == forms
 
 
+def test_a_program_of_many_groups_is_as_small_as_that_of_some():
+    def lines(groups: int) -> int:
+        x, weight = jnp.ones((8, 16 * groups, 14, 14)), jnp.ones((16 * groups, 16, 3, 3))
+
+        def loss(x: Any, weight: Any) -> Any:
+            return jnp.sin(conv(x, weight, (1, 1), [(1, 1)] * 2, (1, 1), groups)).sum()
+
+        return len(jax.jit(jax.grad(loss, (0, 1))).lower(x, weight).as_text().splitlines())
+
+    assert lines(96) == lines(12)
+
+
 def test_groups_are_never_left_to_a_plain_loop():
     pick = random.Random(0).choice
     for _ in range(2000):
