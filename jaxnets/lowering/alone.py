@@ -27,7 +27,10 @@ def alone_on_cpu(function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.
 
 @jax.jit
 def in_memory(x: jax.Array) -> jax.Array:
-    """`x`, which XLA's CPU backend writes out, rather than compute it again where it is read."""
+    """`x`, which XLA's CPU backend writes out, rather than compute it again where it is read; its cotangent, too.
+
+    It is the result of a condition, as in `alone`.
+    """
     never = lax.optimization_barrier(np.zeros((), bool))
 
     def written(x: jax.Array) -> jax.Array:

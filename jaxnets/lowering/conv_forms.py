@@ -93,7 +93,7 @@ def direct_of_weight(p: Problem, x: jax.Array, y: jax.Array, holes: int = 1) -> 
     if p.on_gpu or p.groups > 1:
         weight = jax.ShapeDtypeStruct((p.channels[1], p.fan_in, *p.kernel), y.dtype)
         return _transpose(lambda weight: plain(p, x, weight), weight, y)
-    if p.is_wider:
+    if p.is_wider:  # XLA's own is a plain loop then
         x, p = p.padded(x), p.bare()
     settings = zip(p.size, p.out, p.kernel, p.stride, p.padding, p.dilation, strict=True)
     pairs = [(low, (k - 1) * d + (o - 1) * s + 1 - n - low) for n, o, k, s, (low, _), d in settings]

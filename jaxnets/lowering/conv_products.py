@@ -49,8 +49,9 @@ def product_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
     def of_some(x: jax.Array, y: jax.Array) -> jax.Array:
         return _outer(p, _rows(p, wide(y)), _rows(p, _seen(p, x)))
 
-    turned = p.written * min(p.channels) // p.channels[0]
-    return summed(of_some, x, y, turned).reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
+    # of the factor that is turned around, for which a GPU has the memory
+    written = 0 if p.on_gpu else p.written * min(p.channels) // p.channels[0]
+    return summed(of_some, x, y, written).reshape(p.channels[1], p.fan_in, *p.kernel).astype(y.dtype)
 
 
 def _matrix(p: Problem, weight: jax.Array) -> jax.Array:

@@ -25,14 +25,14 @@ Result = tuple[jax.Array, jax.Array, jax.Array]
 
 SPREAD, NEIGHBOURS = 4, 16
 LARGE = 4096
-"""A sum of so many numbers has them in memory. Fewer XLA's CPU backend computes again where they are summed, and what
-they are computed of, back to the model's input: programs grow with the square of the model's depth."""
+"""XLA's CPU backend has in memory what a sum of so many numbers reads. Fewer it computes again where they are summed,
+and what they are computed of, back to the model's input: programs grow with the square of the model's depth."""
 
 
 def moments(x: jax.Array, axes: Sequence[int], axis_name: AxisName | None = None) -> Result:
     """`x` less its mean, the mean and the biased variance over `axes`, which are kept with size 1.
 
-    Shifted data (Chan, Golub, LeVeque, 1983): `shift` is the mean of a few numbers, and `rest` what the
+    Shifted data (Chan, Golub, LeVeque, 1983): `shift` is the mean of some numbers, and `rest` what the
     mean of all is beside it. The formulas hold for any shift, so it needs no gradient. With `axis_name`, a mapped axis
     (or several) of `jax.shard_map` or `jax.vmap`, the mean and the variance are those over all of it.
     """
@@ -51,7 +51,12 @@ def moments(x: jax.Array, axes: Sequence[int], axis_name: AxisName | None = None
 
 
 def _some(x: jax.Array, axes: Sequence[int]) -> jax.Array:
-    """A few of the numbers along `axes`: neighbours on the last of them, some distance apart on the others."""
+    """Some numbers along `axes`: neighbours on the last of them, some distance apart on the others.
+
+    There are `LARGE` of them, or all that there are, so that their sum is one that XLA leaves alone.
+    """
+    if has_explicit_axes(x):
+        return x  # the part of an axis may be none that the mesh can hold
     *others, last = sorted(axis % x.ndim for axis in axes)
     for axis in others:
         x = lax.slice_in_dim(x, 0, None, -(-x.shape[axis] // SPREAD) or 1, axis)
@@ -109,7 +114,8 @@ def _standardized(x: jax.Array, weight: jax.Array, bias: jax.Array, axes: Axes, 
 def _standardized_jvp(axes: Axes, eps: float, primals: Any, tangents: Any) -> tuple[Result, Result]:
     x, weight, bias = primals
     result = _standardized(x, weight, bias, axes, eps)
-    h, mean, var = standardized(x, None, None, axes, eps)
+    like = (1,) * x.ndim
+    h, mean, var = _standardized(x, jnp.ones(like, x.dtype), jnp.zeros(like, x.dtype), axes, eps)
     scale = lax.rsqrt(var + eps)
     count = math.prod(x.shape[axis] for axis in axes)
     single = tuple(axis for axis in axes if weight.shape[axis] == bias.shape[axis] == 1)

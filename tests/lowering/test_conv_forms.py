@@ -402,6 +402,16 @@ def test_a_program_of_many_groups_is_as_small_as_that_of_some():
     assert lines(96) == lines(12)
 
 
+def test_on_a_gpu_nothing_is_written_in_pieces():
+    def gradients(x: Any, weight: Any) -> Any:
+        return jax.grad(lambda x, w: jnp.sin(conv(x, w, (1, 1), [(0, 0)] * 2, (1, 1), 1)).sum(), (0, 1))(x, weight)
+
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((256, 64, 56, 56), (256, 64, 1, 1))]
+    text, on_cpu = (jax.jit(gradients).trace(*shapes).lower(lowering_platforms=(p,)).as_text() for p in ("cuda", "cpu"))
+    assert "stablehlo.while" in on_cpu
+    assert "stablehlo.while" not in text
+
+
 def test_groups_are_never_left_to_a_plain_loop():
     pick = random.Random(0).choice
     for _ in range(2000):

@@ -109,11 +109,20 @@ def gradients(put, x, y):
     found = jax.jit(jax.value_and_grad(loss, (0, 1)))(parameters, put(x))
     return [jax.device_get(leaf) for leaf in jax.tree.leaves(found)]
 
+def normalised(put, shape):
+    x = jax.random.normal(jax.random.key(2), shape)
+    loss = lambda x: jnp.exp(F.batch_norm(x, None, None, training=True)).sum()
+    return [jax.device_get(leaf) for leaf in jax.jit(jax.value_and_grad(loss))(put(x))]
+
+def all_of(put):
+    norms = [x for shape in ((64, 100), (66, 100), (6, 6, 50, 50)) for x in normalised(put, shape)]
+    return gradients(put, x, y) + norms
+
 x, y = jax.random.normal(jax.random.key(1), (4, 3, 16, 16)), jnp.array([0, 3, 4, 1])
-alone = gradients(lambda x: x, x, y)
+alone = all_of(lambda x: x)
 mesh = jax.make_mesh((2,), ("batch",))
 with jax.set_mesh(mesh):
-    found = gradients(lambda x: jax.device_put(x, NamedSharding(mesh, P("batch"))), x, y)
+    found = all_of(lambda x: jax.device_put(x, NamedSharding(mesh, P("batch"))))
 print(json.dumps([float(abs(a - b).max() / (abs(b).max() + 1e-6)) for a, b in zip(found, alone, strict=True)]))
 """
 
