@@ -58,6 +58,14 @@ LOOSER: tuple[Looser, ...] = (
         reason="encoder and decoder of 4 features, each step rounded: one of 12 elements, on some processors",
     ),
     Looser(
+        "module_db/Transformer[57]",
+        "f32",
+        "input gradient",
+        bound=5e-5,
+        measured=1.1e-5,
+        reason="encoder and decoder of 4 features, each step rounded: one of 24 elements, on some processors",
+    ),
+    Looser(
         "op_db/torch.lgamma",
         "f64",
         "second derivative",
