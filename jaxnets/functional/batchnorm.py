@@ -113,7 +113,7 @@ def batch_norm_with_statistics(
         centred, mean, var = moments(x, axes, axis_name)
         output = _scaled(centred, var.ravel(), weight, bias, eps)
     mean, var = mean.ravel(), var.ravel()
-    return output.astype(input.dtype), mean, var * (count / jnp.maximum(count - 1, 1))
+    return output.astype(input.dtype), mean, var * (count / jax.core.max_dim(count - 1, 1))
 
 
 def _scaled(

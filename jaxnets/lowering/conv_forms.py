@@ -142,48 +142,6 @@ def _channels_first(weight: jax.Array) -> jax.Array:
     return jnp.moveaxis(weight, (-1, 0), (0, 1))
 
 
-# -- each group by itself, or one after the other where there are many -------------------------------------------------
-
-
-def split(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    return by_groups(p, x, weight, output)
-
-
-def split_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
-    return by_groups(p, y, weight, gradient_of_input)
-
-
-def split_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    return by_groups(p, x, y, gradient_of_weight, second=1, result=0)
-
-
-def split_in_turn(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    return by_groups_in_turn(p, x, weight, output)
-
-
-def split_in_turn_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
-    return by_groups_in_turn(p, y, weight, gradient_of_input)
-
-
-def split_in_turn_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    return by_groups_in_turn(p, x, y, gradient_of_weight, second=1, result=0)
-
-
-# -- three spatial axes as two ----------------------------------------------------------------------------------------
-
-
-def planes(p: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    return by_planes(p, x, weight, output)
-
-
-def planes_of_input(p: Problem, y: jax.Array, weight: jax.Array) -> jax.Array:
-    return by_planes_of_input(p, y, weight, gradient_of_input)
-
-
-def planes_of_weight(p: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    return by_planes_of_weight(p, x, y, gradient_of_weight)
-
-
 # -- the gradient of the weight, piece by piece ------------------------------------------------------------------------
 
 # A strip of rows has so many numbers of an output's gradient at most, if that makes no more strips than these.
@@ -286,6 +244,9 @@ def transposed_kernel(weight: jax.Array, groups: int) -> jax.Array:
 
 # -- which form is taken ----------------------------------------------------------------------------------------------
 
+# Where the second array and the result have the groups.
+OF_WEIGHT_OF_GROUPS: Any = {"compute": gradient_of_weight, "second": 1, "result": 0}
+
 OUTPUT = (
     Form("product", product, can=lambda p: p.is_pointwise, pays_on_gpu=when.is_one_product),
     Form("sums", sums, can=when.has_few_terms, pays=when.pays_sums),
@@ -297,14 +258,14 @@ OUTPUT = (
     ),
     Form("kn2row", kn2row, can=when.can_kn2row, pays=when.pays_kn2row),
     Form("columns", columns, can=when.can_columns, pays=when.pays_columns),
-    Form("planes", planes, can=lambda p: p.has_depth),
-    Form("split", split, can=lambda p: 1 < p.groups <= when.MAX_SPLIT),
-    Form("split in turn", split_in_turn, can=lambda p: p.groups > 1),
+    Form("planes", partial(by_planes, output=output), can=lambda p: p.has_depth),
+    Form("split", partial(by_groups, compute=output), can=lambda p: 1 < p.groups <= when.MAX_SPLIT),
+    Form("split in turn", partial(by_groups_in_turn, compute=output), can=lambda p: p.groups > 1),
     Form(
         "taps",
         taps,
         can=lambda p: p.taps <= when.MAX_TAPS,
-        pays=lambda p: p.groups > 1,
+        pays=lambda p: False,
         pays_on_gpu=when.is_small_plane,
     ),
     Form("winograd", winograd, can=when.can_winograd, pays=when.pays_winograd),
@@ -315,11 +276,26 @@ OUTPUT = (
 OF_INPUT = (
     Form("product", product_of_input, can=lambda p: p.is_pointwise, pays_on_gpu=when.is_one_product),
     Form("columns", columns_of_input, can=when.can_columns, pays=when.pays_columns_of_input),
-    Form("planes", planes_of_input, can=lambda p: p.has_depth, pays=when.pays_planes_of_input),
+    Form(
+        "planes",
+        partial(by_planes_of_input, gradient_of_input=gradient_of_input),
+        can=lambda p: p.has_depth,
+        pays=when.pays_planes_of_input,
+    ),
     Form("phases", phases, can=lambda p: math.prod(p.stride) <= when.MAX_TAPS, pays=lambda p: p.is_strided),
-    Form("split", split_of_input, can=lambda p: 1 < p.groups <= when.MAX_SPLIT, pays=lambda p: p.is_strided),
-    Form("split in turn", split_in_turn_of_input, can=lambda p: p.groups > 1, pays=lambda p: p.is_strided),
-    Form("flipped", flipped, pays=lambda p: p.groups > 1 or not p.is_strided, pays_on_gpu=when.is_small_plane),
+    Form(
+        "split",
+        partial(by_groups, compute=gradient_of_input),
+        can=lambda p: 1 < p.groups <= when.MAX_SPLIT,
+        pays=lambda p: p.is_strided,
+    ),
+    Form(
+        "split in turn",
+        partial(by_groups_in_turn, compute=gradient_of_input),
+        can=lambda p: p.groups > 1,
+        pays=lambda p: p.is_strided,
+    ),
+    Form("flipped", flipped, pays=lambda p: not p.is_strided, pays_on_gpu=when.is_small_plane),
     Form("direct", direct_of_input, pays_on_gpu=lambda p: True),
 )
 
@@ -333,14 +309,19 @@ OF_WEIGHT = (
         can=lambda p: p.groups > 1 and p.fan_in * p.taps // p.kernel[0] <= MAX_TERMS,
         pays=when.pays_sums_of_weight,
     ),
-    Form("planes", planes_of_weight, can=lambda p: p.has_depth),
+    Form("planes", partial(by_planes_of_weight, gradient_of_weight=gradient_of_weight), can=lambda p: p.has_depth),
     Form(
         "split",
-        split_of_weight,
+        partial(by_groups, **OF_WEIGHT_OF_GROUPS),
         can=lambda p: 1 < p.groups <= when.MAX_SPLIT,
         pays=when.pays_split_of_weight,
     ),
-    Form("split in turn", split_in_turn_of_weight, can=lambda p: p.groups > 1, pays=when.pays_split_of_weight),
+    Form(
+        "split in turn",
+        partial(by_groups_in_turn, **OF_WEIGHT_OF_GROUPS),
+        can=lambda p: p.groups > 1,
+        pays=when.pays_split_of_weight,
+    ),
     Form("winograd", winograd_of_weight, can=when.can_winograd, pays=partial(when.pays_winograd, places=1)),
     Form(
         "taps",

@@ -95,8 +95,7 @@ class _SpectralNorm(Layer):
         for _ in range(steps):
             left = normalize(matrix @ right, self.eps)
             right = normalize(matrix.conj().T @ left, self.eps)
-        self._u.set_value(left.astype(self._u.dtype))
-        self._v.set_value(right.astype(self._v.dtype))
+        self._u[...], self._v[...] = left, right
 
     def __call__(self, weight: jax.Array) -> jax.Array:
         if weight.ndim == 1:

@@ -91,8 +91,7 @@ class SpectralNorm(computed.Rule):
         for _ in range(self.n_power_iterations):
             right = normalize(matrix.T @ left, self.eps)
             left = normalize(matrix @ right, self.eps)
-        u.set_value(left.astype(u.dtype))
-        v.set_value(right.astype(v.dtype))
+        u[...], v[...] = left, right
 
 
 def spectral_norm(
