@@ -63,7 +63,7 @@ LOOSER: tuple[Looser, ...] = (
         "input gradient",
         bound=5e-5,
         measured=1.1e-5,
-        reason="encoder and decoder of 4 features, each step rounded: one of 24 elements, on some processors",
+        reason="encoder and decoder of 4 features, one of 24 elements: from float64 torch is 3e-6 here, this 1.3e-5",
     ),
     Looser(
         "op_db/torch.lgamma",
