@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-__all__ = ["Form", "choose", "is_known", "only"]
+__all__ = ["Form", "asked_for", "choose", "is_known", "only"]
 
 _only: ContextVar[str | None] = ContextVar("only", default=None)
 
@@ -60,8 +60,13 @@ def _holds(condition: Callable[[Any], bool], problem: Any) -> bool:
         return False
 
 
+def asked_for() -> str | None:
+    """The name in `only`."""
+    return _only.get()
+
+
 @contextmanager
-def only(name: str) -> Iterator[None]:
+def only(name: str | None) -> Iterator[None]:
     """Has the form of this name taken wherever it is possible, so that a test sees it. What is compiled stays so."""
     token = _only.set(name)
     try:

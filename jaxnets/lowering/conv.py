@@ -1,34 +1,63 @@
 """Convolution and transposed convolution over any number of spatial axes, channels first.
 
 Both take a batch: `x` is `(N, C_in, *spatial)`. The numbers are torch's; how they are computed is this room's. A
-convolution is bilinear, and so are its two gradients; a transposed convolution is one of the three. On CPU and on CUDA
-each of the three has forms of its own, in `jaxnets.lowering.conv_forms`.
+convolution and its two gradients are those of one trilinear form, and a transposed convolution is one of the three. On
+CPU and on CUDA each has forms of its own, in `jaxnets.lowering.conv_forms`.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.lowering.bilinear import bilinear
 from jaxnets.lowering.choice import is_known
 from jaxnets.lowering.conv_forms import (
+    direct,
+    direct_of_input,
+    direct_of_weight,
     gradient_of_input,
     gradient_of_weight,
     output,
     plain,
     transposed_kernel,
 )
-from jaxnets.lowering.conv_problem import Problem, conv_output_size
+from jaxnets.lowering.conv_problem import Compute, Problem, conv_output_size
 from jaxnets.lowering.mesh import automatic, has_explicit_axes, layout
+from jaxnets.lowering.trilinear import gradient
 
-__all__ = ["conv", "conv_output_size", "conv_transpose"]
+__all__ = ["Convolution", "conv", "conv_output_size", "conv_transpose"]
 
 Ints = Sequence[int]
+
+X, WEIGHT, Y = SLOTS = range(3)
+CHOSEN: dict[int, Compute] = {X: gradient_of_input, WEIGHT: gradient_of_weight, Y: output}
+XLAS: dict[int, Compute] = {X: direct_of_input, WEIGHT: direct_of_weight, Y: direct}
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """`t(x, weight, y) = sum of conv(x, weight) * y`."""
+
+    problem: Problem
+
+    def shape(self, slot: int) -> tuple[int, ...]:
+        p = self.problem
+        if slot == WEIGHT:
+            return p.channels[1], p.fan_in, *p.kernel
+        return p.batch, *((p.channels[0], *p.size) if slot == X else (p.channels[1], *p.out))
+
+    def gradient(self, platform: str, slot: int, *arrays: jax.Array) -> jax.Array:
+        """That in `x` is the transposed convolution, and that in `y` the convolution, each in the form that pays."""
+        compute = (XLAS if platform == "default" else CHOSEN)[slot]
+        a, b = arrays if slot != X else arrays[::-1]
+        return compute(replace(self.problem, on_gpu=platform != "cpu"), a, b)
+
+    def of_examples(self, size: int) -> Self:
+        return replace(self, problem=replace(self.problem, batch=size * self.problem.batch))
 
 
 def conv(
@@ -40,20 +69,9 @@ def conv(
         result = layout(x)[0], layout(weight)[0]
         return automatic(lambda x, weight: conv(x, weight, *settings), result, x, weight)
     problem = Problem.of(x, weight, stride, padding, dilation, groups)
-
     if not is_known(x.shape) or not x.size * weight.size:
         return plain(problem, x, weight)
-    on_cpu, on_gpu = partial(conv_in_form, problem), partial(conv_in_form, replace(problem, on_gpu=True))
-    return lax.platform_dependent(x, weight, cpu=on_cpu, cuda=on_gpu, default=partial(plain, problem))
-
-
-def conv_in_form(problem: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    """A convolution and its gradients, each in the form that pays."""
-    return bilinear(
-        lambda x, weight: output(problem, x, weight),
-        lambda y, weight: gradient_of_input(problem, y, weight),
-        lambda x, y: gradient_of_weight(problem, x, y),
-    )(x, weight)
+    return gradient(Convolution(problem), Y, x, weight)
 
 
 def conv_transpose(
@@ -95,15 +113,4 @@ def conv_transpose(
 
     if not is_known(x.shape) or not x.size * weight.size or not math.prod(size):
         return spread(x, weight)
-    on_cpu = partial(conv_transpose_in_form, problem)
-    on_gpu = partial(conv_transpose_in_form, replace(problem, on_gpu=True))
-    return lax.platform_dependent(x, weight, cpu=on_cpu, cuda=on_gpu, default=spread)
-
-
-def conv_transpose_in_form(problem: Problem, x: jax.Array, weight: jax.Array) -> jax.Array:
-    """The transpose of a convolution, and its gradients, each in the form that pays."""
-    return bilinear(
-        lambda x, weight: gradient_of_input(problem, x, weight),
-        lambda y, weight: output(problem, y, weight),
-        lambda x, y: gradient_of_weight(problem, y, x),
-    )(x, weight)
+    return gradient(Convolution(problem), X, weight, x)

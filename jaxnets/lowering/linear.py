@@ -1,12 +1,12 @@
 """Affine maps of the last axis, with half precision gradients of the bias, long sums, added up in float32."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.lowering.bilinear import Function
 from jaxnets.lowering.precision import rounded_once, wide
 
 __all__ = ["add_bias", "affine", "affine_by_columns"]
@@ -27,7 +27,9 @@ def affine_by_columns(input: jax.Array, weight: jax.Array, bias: jax.Array | Non
     return _affine(jnp.matmul, input, weight, bias)
 
 
-def _affine(product: Function, input: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
+def _affine(
+    product: Callable[..., jax.Array], input: jax.Array, weight: jax.Array, bias: jax.Array | None
+) -> jax.Array:
     weight = weight.astype(input.dtype)
     if bias is None:
         return product(input, weight)

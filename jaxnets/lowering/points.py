@@ -1,14 +1,17 @@
 """Weighted sums of an array's elements around given points."""
 
+from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.lowering.bilinear import bilinear
+from jaxnets.lowering.mesh import automatic, layout
 from jaxnets.lowering.sums import sums_of_last_axes
+from jaxnets.lowering.trilinear import gradient
 
 __all__ = ["sum_around"]
 
@@ -44,7 +47,25 @@ def sum_around(x: jax.Array, index: jax.Array, weight: jax.Array) -> jax.Array:
     Shape:
         `(N, C, P)`.
     """
-    return bilinear(_value, partial(_of_x, x.shape[2]), _of_weight)(x, weight, index[..., None])
+    form = SumAround((x.shape, weight.shape, (*x.shape[:2], index.shape[2])))
+    return automatic(partial(gradient, form, 2), layout(x)[:2], x, weight, index[..., None])
+
+
+@dataclass(frozen=True)
+class SumAround:
+    """`t(x, weight, y, places) = sum of sum_around(x, places, weight) * y`."""
+
+    shapes: tuple[tuple[int, ...], ...]
+
+    def shape(self, slot: int) -> tuple[int, ...]:
+        return self.shapes[slot]
+
+    def gradient(self, platform: str, slot: int, *arrays: jax.Array) -> jax.Array:
+        of_x: Any = partial(_of_x, self.shapes[0][2])
+        return (of_x, _of_weight, _value)[slot](*arrays)
+
+    def of_examples(self, size: int) -> None:
+        return None
 
 
 def _turned(x: jax.Array) -> jax.Array:
@@ -60,7 +81,7 @@ def _value(x: jax.Array, weight: jax.Array, places: jax.Array) -> jax.Array:
     return _turned(reduce(add, [_gathered(x, p) * w[..., None] for p, w in zip(places, weight, strict=True)]))
 
 
-def _of_x(size: int, y: jax.Array, weight: jax.Array, places: jax.Array) -> jax.Array:
+def _of_x(size: int, weight: jax.Array, y: jax.Array, places: jax.Array) -> jax.Array:
     y = _turned(y)
 
     def scattered(total: jax.Array, corner: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:

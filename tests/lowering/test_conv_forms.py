@@ -13,8 +13,9 @@ from jax import lax
 
 from jaxnets.lowering import conv_forms, pieces
 from jaxnets.lowering.choice import choose, only
-from jaxnets.lowering.conv import conv, conv_in_form, conv_transpose
+from jaxnets.lowering.conv import Convolution, Y, conv, conv_transpose
 from jaxnets.lowering.conv_problem import Problem
+from jaxnets.lowering.trilinear import gradient
 from tests.exhaustive import more
 
 TABLES = (conv_forms.OUTPUT, conv_forms.OF_INPUT, conv_forms.OF_WEIGHT)
@@ -222,7 +223,7 @@ def test_no_convolution_is_cut_in_front(seed: int):
         problem = Problem.of(jnp.ones(of_x), jnp.ones(of_weight), *settings, dilation, groups)
 
         def gradients(x: Any, weight: Any, problem: Any = problem) -> Any:
-            return jax.vjp(lambda x, weight: conv_in_form(problem, x, weight), x, weight)[1](
+            return jax.vjp(lambda x, weight: gradient(Convolution(problem), Y, x, weight), x, weight)[1](
                 jnp.ones((problem.batch, problem.channels[1], *problem.out))
             )
 
