@@ -48,6 +48,7 @@ class Way(StrEnum):
     JIT = "jit"
     EAGER = "eager"
     VMAP = "vmap"
+    SHARD_MAP = "shard_map"
     TWICE = "twice"
     EXPORT = "export"
 

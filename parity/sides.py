@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import torch
 from flax import nnx
+from jax.sharding import AxisType, PartitionSpec
 
 import jaxnets
 from parity import trees
@@ -332,6 +333,25 @@ class JaxSide:
         results = jax.tree.map(_in_numpy, function(self.parameters, self.rest, batch, _stacked(directions)))
         return [self._told(*jax.tree.map(itemgetter(i), results)) for i in range(2)]
 
+    def run_on_devices(self, directions: Sequence[np.ndarray]) -> Run:
+        """The run in `jax.shard_map` with all that it checks, over inputs that differ from device to device.
+
+        There is one device, so that the numbers are those of a run without.
+        """
+        axis = "devices"
+        mesh = jax.make_mesh((1,), (axis,), axis_types=(AxisType.Auto,), devices=jax.devices()[:1])
+
+        def local(parameters: Any, rest: Any, inputs: list[Any], directions: list[Any]) -> Any:
+            results = self._function(True)(parameters, rest, [x[0] for x in inputs], directions)
+            return jax.tree.map(lambda x: x[None], results)
+
+        specs = PartitionSpec(), PartitionSpec(), PartitionSpec(axis), PartitionSpec()
+        function = jax.jit(
+            jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(axis)), compiler_options=dict(QUICK)
+        )
+        results = function(self.parameters, self.rest, _stacked([self.inputs]), _to_jax(directions))
+        return self._told(*jax.tree.map(itemgetter(0), jax.tree.map(_in_numpy, results)))
+
     def run_twice(self, directions: Sequence[np.ndarray], along: Mapping[str, np.ndarray]) -> Gradients:
         """Gradients of the sum of `gradients * along`, by name: see `TorchSide.run_twice`."""
         floating = [self.inputs[i] for i in self.differentiable]
@@ -384,7 +404,7 @@ class JaxSide:
             if [(x.shape, x.dtype) for x in smooth] != [(d.shape, d.dtype) for d in directions]:
                 return outputs, after, None
             # For complex numbers torch's gradient is the conjugate of JAX's.
-            return outputs, after, pull([d.conj() for d in directions])
+            return outputs, after, pull([_varying_as(d.conj(), x) for d, x in zip(directions, smooth, strict=True)])
 
         return call
 
@@ -443,6 +463,12 @@ def _to_jax(arrays: Sequence[Any]) -> list[jax.Array]:
 def _stacked(lists: Sequence[Sequence[Any]]) -> list[jax.Array]:
     # In numpy: to JAX each small operation on new shapes is a program to compile.
     return [trees.to_jax(np.stack([trees.to_numpy(x) for x in arrays])) for arrays in zip(*lists, strict=True)]
+
+
+def _varying_as(x: jax.Array, other: jax.Array) -> jax.Array:
+    """`x` as differing along those axes of a mesh along which another does, inside of `jax.shard_map`."""
+    missing = jax.typeof(other).manual_axis_type.varying - jax.typeof(x).manual_axis_type.varying
+    return jax.lax.pcast(x, tuple(missing), to="varying") if missing else x
 
 
 def _dense(gradient: torch.Tensor) -> torch.Tensor:

@@ -53,8 +53,8 @@ class Check:
         case: the case's name.
         dtype: "f32", "f64", "bf16" or "f16".
         mode: "eval", "train", or "any" for a layer that does not tell them apart.
-        way: "jit"; "eager"; "vmap", two inputs at once; "twice", the gradient of the gradient; "export", lowered for
-            the platforms that are not here.
+        way: "jit"; "eager"; "vmap", two inputs at once; "shard_map", one device's part of the inputs; "twice", the
+            gradient of the gradient; "export", lowered for the platforms that are not here.
         property: one of `PROPERTIES`.
         status: "passed", "failed", or "not in torch" where torch has no kernel for the dtype.
         error: the greatest `max|a - b| / max(1, max|b|)` of the property's arrays.
@@ -162,8 +162,8 @@ def run(
         cases: cases, or cases by name; without names they go by what they are.
         dtypes: any of "f32", "f64", "bf16", "f16".
         ways: any of "jit" (outputs, gradients, buffers), "eager" (outputs, buffers), "vmap" (as "jit", two inputs at
-            once), "twice" (second derivatives), "export" (lowered for CUDA, ROCm and TPU). When not given,
-            `parity.ways.WAYS_OF` the dtype.
+            once), "shard_map" (as "jit", inputs of one device and parameters of all), "twice" (second derivatives),
+            "export" (lowered for CUDA, ROCm and TPU). When not given, `parity.ways.WAYS_OF` the dtype.
         progress: called with each case's name when it is done.
 
     Raises:

@@ -82,6 +82,13 @@ def vmap(bout: Bout) -> list[Row]:
     return [replace(row, name=f"{row.name} of input {i}") for i, part in enumerate(rows) for row in part]
 
 
+def shard_map(bout: Bout) -> list[Row]:
+    """Outputs, gradients and buffers where inputs are one device's share, and parameters those of all."""
+    if not all(x.size for x in bout.jax_side.inputs):
+        return []  # `jnp.where` (JAX 0.10) forgets of empty arrays along which axes they differ
+    return bout.judged(bout.jax_side.run_on_devices(bout.directions))
+
+
 def twice(bout: Bout) -> list[Row]:
     """The second derivative, where torch has one."""
     if any(x.dtype.kind == "c" for x in bout.expected.outputs.values()):
@@ -119,11 +126,11 @@ def _shapes(run: Run) -> list[tuple[int, ...]]:
 
 
 WAYS: Mapping[str, Callable[[Bout], Sequence[Row]]] = MappingProxyType(
-    {way.__name__: way for way in (jit, eager, vmap, twice, export)}
+    {way.__name__: way for way in (jit, eager, vmap, shard_map, twice, export)}
 )
 
 WAYS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"f32": ("jit", "eager", "export"), "f64": ("jit", "vmap", "twice"), "bf16": ("jit",), "f16": ("jit",)}
+    {"f32": ("jit", "eager", "export"), "f64": ("jit", "vmap", "shard_map", "twice"), "bf16": ("jit",), "f16": ("jit",)}
 )
 """Each way in the dtype in which it shows most: what vectorises, or is differentiated twice, must agree to the last
 digits; what lowers is what users run."""

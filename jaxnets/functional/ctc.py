@@ -12,7 +12,7 @@ from jax import lax
 from jaxnets import check
 from jaxnets.functional.precision import wide
 from jaxnets.functional.reduction import arrays, floating, legacy_reduction, reduced
-from jaxnets.lowering.mesh import automatic, layout
+from jaxnets.lowering.mesh import alike, automatic, layout
 
 __all__ = ["ctc_loss"]
 
@@ -169,6 +169,7 @@ def _ways(
     """Log probability of all ways to a state, from the step `begin` on, held from the step `end` on."""
     none = jnp.full(start.shape, -jnp.inf, emitted.dtype)
     start = jnp.where(start, jnp.zeros((), emitted.dtype), none)
+    none, emitted, skip, start, begin, end = alike(none, emitted, skip, start, begin, end)
 
     def step(ways: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array | None]:
         t, probability = now

@@ -20,7 +20,7 @@ from jaxnets.functional.reduction import (
     not_bool,
     reduced,
 )
-from jaxnets.lowering.mesh import automatic, layout, rows_at
+from jaxnets.lowering.mesh import alike, automatic, layout, rows_at
 
 __all__ = ["multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "soft_margin_loss"]
 
@@ -303,7 +303,8 @@ def _sums(x: jax.Array, classes: jax.Array) -> tuple[jax.Array, jax.Array]:
         padded = jnp.pad(of, ((0, 0), (0, -size % BLOCK)))  # with False among `given`
         return padded.reshape(samples, padded.shape[1] // BLOCK, BLOCK).swapaxes(0, 1)
 
-    return lax.scan(step, (jnp.zeros(samples, x.dtype), jnp.zeros_like(x)), (blocks(index), blocks(given)))[0]
+    loss, slope, *_ = alike(jnp.zeros(samples, x.dtype), jnp.zeros_like(x), x, classes)
+    return lax.scan(step, (loss, slope), (blocks(index), blocks(given)))[0]
 
 
 def _rows(input: jax.Array) -> jax.Array:

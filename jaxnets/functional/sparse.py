@@ -14,7 +14,7 @@ from jaxnets import check
 from jaxnets.functional.distance import vector_norm
 from jaxnets.functional.precision import wide
 from jaxnets.lowering.derivative import with_derivative_of
-from jaxnets.lowering.mesh import automatic, layout, rows_at
+from jaxnets.lowering.mesh import alike, automatic, layout, rows_at
 
 __all__ = ["embedding", "embedding_bag", "one_hot", "renormalised"]
 
@@ -330,7 +330,8 @@ def renormalised(input: jax.Array, weight: jax.Array, max_norm: float, norm_type
         scale = jnp.where(norm > max_norm, max_norm / (norm + 1e-7), jnp.ones_like(norm)).astype(rows.dtype)
         return weight.at[input].set(rows * jnp.broadcast_to(scale, rows.shape), mode="drop")
 
-    return with_derivative_of(weight, automatic(table, layout(weight), input, lax.stop_gradient(weight)))
+    found = automatic(table, layout(weight), input, lax.stop_gradient(weight))
+    return with_derivative_of(*alike(weight, found))
 
 
 def _validated(input: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -33,9 +33,9 @@ def fold(x: jax.Array, plane: Ints, dilation: Ints, padding: Ints, stride: Ints)
     """
     n = len(plane)
     leading, kernel = x.shape[: -2 * n], x.shape[-2 * n : -n]
-    sharding = jax.typeof(x).sharding  # the first axes may lie on a mesh
-    sharding = sharding.update(spec=(*sharding.spec[: -2 * n], *(None,) * n))
-    read = jax.ShapeDtypeStruct((*leading, *plane), x.dtype, sharding=sharding)
+    like = jax.typeof(x)  # the first axes may lie on a mesh
+    sharding = like.sharding.update(spec=(*like.sharding.spec[: -2 * n], *(None,) * n))
+    read = like.update(shape=(*leading, *plane), sharding=sharding)
     (y,) = jax.linear_transpose(lambda y: unfold(y, kernel, dilation, padding, stride), read)(x)
     return y
 

@@ -14,7 +14,7 @@ from jax import lax
 
 from jaxnets.lowering.alone import in_memory
 from jaxnets.lowering.choice import is_known
-from jaxnets.lowering.mesh import has_explicit_axes
+from jaxnets.lowering.mesh import alike, has_explicit_axes
 from jaxnets.lowering.sums import sum_of_first_axis, sums
 
 __all__ = ["AxisName", "divided_by_rms", "moments", "standardized"]
@@ -81,6 +81,7 @@ def standardized(
     like = (1,) * x.ndim
     weight = jnp.ones(like, x.dtype) if weight is None else weight
     bias = jnp.zeros(like, x.dtype) if bias is None else bias
+    x, weight, bias = alike(x, weight, bias)
     places = _places(x, weight, bias, axes)
     if places < 2:
         return _standardized(x, weight, bias, tuple(axes), eps)
@@ -115,7 +116,7 @@ def _standardized_jvp(axes: Axes, eps: float, primals: Any, tangents: Any) -> tu
     x, weight, bias = primals
     result = _standardized(x, weight, bias, axes, eps)
     like = (1,) * x.ndim
-    h, mean, var = _standardized(x, jnp.ones(like, x.dtype), jnp.zeros(like, x.dtype), axes, eps)
+    h, mean, var = _standardized(*alike(x, jnp.ones(like, x.dtype), jnp.zeros(like, x.dtype)), axes, eps)
     scale = lax.rsqrt(var + eps)
     count = math.prod(x.shape[axis] for axis in axes)
     single = tuple(axis for axis in axes if weight.shape[axis] == bias.shape[axis] == 1)
@@ -141,7 +142,8 @@ def divided_by_rms(x: jax.Array, weight: jax.Array | None, axes: Sequence[int], 
 
     The gradient is said by hand, as that of `standardized`, of which it has the terms without a mean.
     """
-    return _divided(x, jnp.ones((1,) * x.ndim, x.dtype) if weight is None else weight, tuple(axes), eps)
+    weight = jnp.ones((1,) * x.ndim, x.dtype) if weight is None else weight
+    return _divided(*alike(x, weight), tuple(axes), eps)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))

@@ -19,6 +19,7 @@ from jax.interpreters import ad, batching, mlir
 from jax.sharding import PartitionSpec
 
 from jaxnets.lowering.choice import asked_for, only
+from jaxnets.lowering.mesh import alike
 
 __all__ = ["Trilinear", "gradient"]
 
@@ -43,10 +44,7 @@ class Trilinear(Protocol):
 
 def gradient(form: Trilinear, slot: int, *arrays: jax.Array) -> jax.Array:
     """The gradient in one of the slots, of the arrays in the other two, in their order, and the rest."""
-    varying = [jax.typeof(x).manual_axis_type.varying for x in arrays]  # over a mesh, inside of `jax.shard_map`
-    missing = [tuple(frozenset().union(*varying) - axes) for axes in varying]
-    arrays = tuple(lax.pcast(x, axes, to="varying") if axes else x for x, axes in zip(arrays, missing, strict=True))
-    return _gradient.bind(*arrays, form=form, slot=slot, here=_Surroundings.here())
+    return _gradient.bind(*alike(*arrays), form=form, slot=slot, here=_Surroundings.here())
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def test_every_property_is_checked_in_every_way():
     whole = ("forward", "parameter gradient", "input gradient", "buffers")
     properties = {
         "f32": (("jit", whole), ("eager", ("forward", "buffers")), ("export", ("lowers",))),
-        "f64": (("jit", whole), ("vmap", whole), ("twice", ("second derivative",))),
+        "f64": (("jit", whole), ("vmap", whole), ("shard_map", whole), ("twice", ("second derivative",))),
     }
     for dtype, ways in properties.items():
         assert [(c.mode, c.way, c.property) for c in results.checks if c.dtype == dtype] == [
@@ -62,7 +62,9 @@ def test_nothing_to_check_is_not_ok():
 def test_wrong_dtypes_and_ways_are_refused():
     with pytest.raises(ValueError, match="dtypes: expected some of f64, f32, bf16, f16, got 'f8'"):
         parity.run([LINEAR], dtypes=("f8",))
-    with pytest.raises(ValueError, match="ways: expected some of jit, eager, vmap, twice, export, got 'pmap'"):
+    with pytest.raises(
+        ValueError, match="ways: expected some of jit, eager, vmap, shard_map, twice, export, got 'pmap'"
+    ):
         parity.run([LINEAR], ways=("pmap",))
 
 
