@@ -110,7 +110,7 @@ def _loss_jvp(blank: int, zero_infinity: bool, primals: Any, tangents: Any) -> t
     visited = visited.at[:, samples, text].add(visits[..., 1::2], mode="drop")
     slope = jnp.exp(x) - visited
     undefined = jnp.isneginf(x) | ~jnp.isfinite(loss)[None, :, None]
-    slope = jnp.where(undefined, jnp.full((), jnp.nan, x.dtype), slope)
+    slope = jnp.where(undefined, np.full((), np.nan, x.dtype), slope)
     counts = lattice.counts
     if zero_infinity:
         counts = counts & ~jnp.isposinf(loss)[None, :, None]

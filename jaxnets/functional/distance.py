@@ -6,6 +6,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxnets import check
@@ -183,7 +184,7 @@ def vector_norm(x: jax.Array, p: float, dim: int | Sequence[int] | None = None, 
 def norm_of_difference(x: jax.Array, p: float) -> jax.Array:
     """The norm over the last axis, which is kept. The count of what is not 0 is NaN where there is one, as in torch."""
     if p == 0:
-        counted = jnp.where(jnp.isnan(x), jnp.full((), jnp.nan, x.dtype), (x != 0).astype(x.dtype))
+        counted = jnp.where(jnp.isnan(x), np.full((), np.nan, x.dtype), (x != 0).astype(x.dtype))
         return counted.sum(-1, keepdims=True)
     return vector_norm(x, p, -1)
 

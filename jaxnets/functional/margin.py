@@ -327,4 +327,4 @@ def _labels(target: jax.Array, low: int, size: int) -> jax.Array:
 
 
 def _nan_where(wrong: jax.Array, loss: jax.Array) -> jax.Array:
-    return jnp.where(wrong, jnp.full((), jnp.nan, loss.dtype), loss)
+    return jnp.where(wrong, np.full((), np.nan, loss.dtype), loss)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnets import check
 
@@ -120,5 +121,5 @@ def warn_of_broadcasting(input: jax.Array, target: jax.Array) -> None:
 
 def at_least_zero(x: jax.Array) -> jax.Array:
     """`max(x, 0)` with torch's derivatives: 1 at 0, where a hinge meets its margin, and 0 at NaN."""
-    flat = jnp.where(jnp.isnan(x), jnp.full((), jnp.nan, x.dtype), jnp.zeros((), x.dtype))
+    flat = jnp.where(jnp.isnan(x), np.full((), np.nan, x.dtype), jnp.zeros((), x.dtype))
     return jnp.where(x >= 0, x, flat)

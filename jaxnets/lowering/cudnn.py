@@ -16,6 +16,7 @@ from jax.interpreters import ad, batching, mlir
 from jax.sharding import PartitionSpec as P
 
 from jaxnets.lowering.precision import HALF
+from jaxnets.lowering.primitives import primitive
 
 __all__ = ["Attention", "attention", "has_attention"]
 
@@ -62,12 +63,8 @@ def _primitive(
     name: str, shapes: Callable[[Arrays], Arrays], anywhere: Callable[..., Arrays], on_cuda: Callable[..., Arrays]
 ) -> Primitive:
     """A function of arrays with the batch first, that is lowered in one way for CUDA and in another anywhere else."""
-    primitive = Primitive(name)
-    primitive.multiple_results = True
-    primitive.def_impl(
-        jax.jit(lambda *arrays, formula: primitive.bind(*arrays, formula=formula), static_argnames="formula")
-    )
-    primitive.def_abstract_eval(lambda *arrays, formula: [ShapedArray(x.shape, x.dtype) for x in shapes(arrays)])
+    new = primitive(name, ("formula",), True)
+    new.def_abstract_eval(lambda *arrays, formula: [ShapedArray(x.shape, x.dtype) for x in shapes(arrays)])
     by_formula, by_cudnn = (mlir.lower_fun(function, multiple_results=True) for function in (anywhere, on_cuda))
 
     def where_it_runs(context: mlir.LoweringRuleContext, *arrays: Any, formula: Attention) -> Any:
@@ -75,8 +72,8 @@ def _primitive(
         exported = context.module_context.lowering_parameters.for_export
         return (by_formula if exported else by_cudnn)(context, *arrays, formula=formula)
 
-    mlir.register_lowering(primitive, by_formula)
-    mlir.register_lowering(primitive, where_it_runs, platform="cuda")
+    mlir.register_lowering(new, by_formula)
+    mlir.register_lowering(new, where_it_runs, platform="cuda")
 
     def batched(arrays: Arrays, axes: Sequence[int | None], *, formula: Attention) -> tuple[Arrays, Sequence[int]]:
         size = next(x.shape[axis] for x, axis in zip(arrays, axes, strict=True) if axis is not None)
@@ -85,11 +82,11 @@ def _primitive(
             x = jnp.broadcast_to(x, (size, *x.shape)) if axis is None else jnp.moveaxis(x, axis, 0)
             return x.reshape(-1, *x.shape[2:])
 
-        results = primitive.bind(*map(batch_first, arrays, axes), formula=formula)
+        results = new.bind(*map(batch_first, arrays, axes), formula=formula)
         return [x.reshape(size, -1, *x.shape[1:]) for x in results], [0] * len(results)
 
-    batching.primitive_batchers[primitive] = batched
-    return primitive
+    batching.primitive_batchers[new] = batched
+    return new
 
 
 INPUTS = 3

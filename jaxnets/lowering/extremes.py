@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 __all__ = ["at_least", "greater", "greatest", "least", "smaller"]
 
@@ -30,7 +31,7 @@ def _extreme(x: jax.Array, fold: Callable[..., jax.Array], axes: Axes, keepdims:
     found = fold(x, axis=axes, keepdims=keepdims)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         return found
-    return jnp.where(jnp.any(x != x, axis=axes, keepdims=keepdims), jnp.full((), jnp.nan, x.dtype), found)
+    return jnp.where(jnp.any(x != x, axis=axes, keepdims=keepdims), np.full((), np.nan, x.dtype), found)
 
 
 @_extreme.defjvp
@@ -40,7 +41,7 @@ def _extreme_jvp(
     (x,), (tangent,) = primals, tangents
     found = _extreme(x, fold, axes, True)
     equal = x == jnp.broadcast_to(found, x.shape)
-    none = jnp.where(found != found, jnp.full((), jnp.nan, x.dtype), jnp.zeros((), x.dtype))
+    none = jnp.where(found != found, np.full((), np.nan, x.dtype), jnp.zeros((), x.dtype))
     share = jnp.where(equal, 1 / equal.sum(axes, keepdims=True, dtype=x.dtype), none)
     along = (share * tangent).sum(axes, keepdims=True)
     if not keepdims:

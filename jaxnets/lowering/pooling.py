@@ -113,7 +113,7 @@ def _maxima_and_nan(windows: Windows, x: jax.Array) -> jax.Array:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         return found
     has_nan = by_window(lax.bitwise_or, np.zeros((), bool), windows, x != x)
-    return jnp.where(has_nan, jnp.full((), jnp.nan, x.dtype), found)
+    return jnp.where(has_nan, np.full((), np.nan, x.dtype), found)
 
 
 SUMS = (
@@ -406,7 +406,7 @@ def _first_maximum(x: jax.Array, index: jax.Array, axis: int) -> tuple[jax.Array
     none = jnp.full((), jnp.iinfo(index.dtype).min, index.dtype)
     wins = x == jnp.broadcast_to(jnp.expand_dims(best, axis), x.shape)
     found = jnp.where(x != x, index, jnp.where(wins, -1 - index, none)).max(axis)
-    best = jnp.where(found < 0, best, jnp.full((), jnp.nan, x.dtype))  # which XLA's CPU backend may have lost
+    best = jnp.where(found < 0, best, np.full((), np.nan, x.dtype))  # which XLA's CPU backend may have lost
     return best, jnp.where(found < 0, -1 - found, found)
 
 

@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec
 
 from jaxnets.lowering.choice import is_known
 from jaxnets.lowering.mesh import has_explicit_axes
+from jaxnets.lowering.primitives import primitive
 
 __all__ = ["sum_of_first_axis", "sums", "sums_of_last_axes"]
 
@@ -98,7 +99,7 @@ def _spread(*arrays: jax.Array, sizes: Sizes) -> Sequence[jax.Array]:
 
 
 # Each is the transpose of the other. They are primitives because JAX differentiates no `lax.reduce` of several arrays.
-_sums, _spreads = Primitive("sums_of_last_axes"), Primitive("spread_along_new_axes")
+_sums, _spreads = (primitive(name, ("sizes",), True) for name in ("sums_of_last_axes", "spread_along_new_axes"))
 
 
 def _abstract(shape: Any, spec: Any) -> Any:
@@ -148,8 +149,6 @@ for _primitive, _value, _result, _transpose in (
         _transpose_spreads,
     ),
 ):
-    _primitive.multiple_results = True
-    _primitive.def_impl(jax.jit(_primitive.bind, static_argnames="sizes"))
     _primitive.def_abstract_eval(_result)
     ad.deflinear2(_primitive, _transpose)
     batching.primitive_batchers[_primitive] = _batched(_primitive)

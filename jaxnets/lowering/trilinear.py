@@ -14,12 +14,12 @@ from typing import Any, Protocol, Self
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import PartitionSpec
 
 from jaxnets.lowering.choice import asked_for, only
 from jaxnets.lowering.mesh import alike
+from jaxnets.lowering.primitives import primitive
 
 __all__ = ["Trilinear", "gradient"]
 
@@ -87,12 +87,7 @@ def _others(slot: int, count: int) -> list[int]:
 
 # -- the primitive -----------------------------------------------------------------------------------------------------
 
-_gradient = Primitive("gradient_of_trilinear")
-
-
-@partial(jax.jit, static_argnames=("form", "slot", "here"))
-def _compiled(*arrays: jax.Array, form: Trilinear, slot: int, here: _Surroundings) -> jax.Array:
-    return _gradient.bind(*arrays, form=form, slot=slot, here=here)
+_gradient = primitive("gradient_of_trilinear", ("form", "slot", "here"))
 
 
 def _abstract(*arrays: Any, form: Trilinear, slot: int, here: _Surroundings) -> Any:
@@ -142,7 +137,6 @@ def _batched(
     return _gradient.bind(*moved, form=_Mapped(form, size, frozenset({slot, *where})), slot=slot, **params), 0
 
 
-_gradient.def_impl(_compiled)
 _gradient.def_abstract_eval(_abstract)
 ad.primitive_jvps[_gradient], ad.primitive_transposes[_gradient] = _jvp, _transposed
 batching.primitive_batchers[_gradient] = _batched

@@ -259,7 +259,7 @@ def angle(input: jax.Array) -> jax.Array:
         return jnp.angle(x)
     x = x.astype(jnp.float32) if category(x.dtype) < FLOATING else x
     turned = jnp.where(x < 0, jnp.full((), math.pi, x.dtype), jnp.zeros((), x.dtype))
-    return jnp.where(jnp.isnan(x), jnp.full((), jnp.nan, x.dtype), turned)
+    return jnp.where(jnp.isnan(x), np.full((), np.nan, x.dtype), turned)
 
 
 def round(input: jax.Array, *, decimals: int = 0) -> jax.Array:
@@ -309,7 +309,7 @@ def _log_odds(x: jax.Array) -> jax.Array:
 def _log_odds_jvp(primals: Sequence, tangents: Sequence) -> tuple[jax.Array, jax.Array]:
     """NaN where the value is, infinite at 0 and 1."""
     (x,), (tangent,) = primals, tangents
-    slope = jnp.where((x >= 0) & (x <= 1), lax.integer_pow(x * (1 - x), -1), jnp.full((), jnp.nan, x.dtype))
+    slope = jnp.where((x >= 0) & (x <= 1), lax.integer_pow(x * (1 - x), -1), np.full((), np.nan, x.dtype))
     return _log_odds(x), slope * tangent
 
 

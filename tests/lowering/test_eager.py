@@ -63,3 +63,19 @@ def test_a_second_call_compiles_nothing(name):
         assert before
         call()
         assert compilations[before:] == []
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("how", [jax.disable_jit, jax.debug_nans])
+def test_under_a_debugger(how, name):
+    """One operation after the other, or with each result searched for NaN: nothing else comes out, and no alarm."""
+    function, x = CASES[name]
+
+    def gradient():
+        return jax.grad(lambda x: (function(x) ** 2).sum())(x)
+
+    expected = function(x), gradient()
+    with how(True):
+        found = function(x), gradient()
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
