@@ -56,8 +56,23 @@ class Convolution:
         a, b = arrays if slot != X else arrays[::-1]
         return compute(replace(self.problem, on_gpu=platform != "cpu"), a, b)
 
-    def of_examples(self, size: int) -> Self:
-        return replace(self, problem=replace(self.problem, batch=size * self.problem.batch))
+    def merged(self, size: int, mapped: frozenset[int]) -> tuple[Self, dict[int, int]] | None:
+        """Of many inputs it has more examples; of many kernels more channels; of many of both more groups."""
+        p, (c_in, c_out) = self.problem, self.problem.channels
+        if mapped == {X, Y}:
+            longer, axes = replace(p, batch=size * p.batch), {X: 0, Y: 0}
+        elif p.is_pointwise or p.is_depthwise:
+            return None  # a product is mapped as fast, and so is a sum
+        elif mapped == {X, WEIGHT, Y}:
+            channels = size * c_in, size * c_out
+            longer, axes = replace(p, channels=channels, groups=size * p.groups), {X: 1, WEIGHT: 0, Y: 1}
+        elif p.groups > 1:
+            return None
+        elif mapped == {WEIGHT, Y}:
+            longer, axes = replace(p, channels=(c_in, size * c_out)), {WEIGHT: 0, Y: 1}
+        else:
+            longer, axes = replace(p, channels=(size * c_in, c_out)), {X: 1, WEIGHT: 1}
+        return replace(self, problem=longer), axes
 
 
 def conv(

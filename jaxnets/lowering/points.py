@@ -64,7 +64,7 @@ class SumAround:
         of_x: Any = partial(_of_x, self.shapes[0][2])
         return (of_x, _of_weight, _value)[slot](*arrays)
 
-    def of_examples(self, size: int) -> None:
+    def merged(self, size: int, mapped: frozenset[int]) -> None:
         return None
 
 

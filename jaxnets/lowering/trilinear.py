@@ -6,7 +6,7 @@ other two are the gradients of the convolution. A tangent of one of the three is
 transpose is another one: all derivatives, of all orders, forward and backward, are computed by three functions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Any, Protocol, Self
@@ -24,6 +24,7 @@ from jaxnets.lowering.primitives import primitive
 __all__ = ["Trilinear", "gradient"]
 
 Shape = tuple[int, ...]
+Slots = frozenset[int]
 
 
 class Trilinear(Protocol):
@@ -38,8 +39,11 @@ class Trilinear(Protocol):
     def gradient(self, platform: str, slot: int, *arrays: jax.Array) -> jax.Array:
         """That in one of the slots, of the arrays in the others, as computed on `cpu`, `cuda` or by `default`."""
 
-    def of_examples(self, size: int) -> Self | None:
-        """The form in which the first axes of slots 0 and 2 are so many times as long, if that is all that differs."""
+    def merged(self, size: int, mapped: Slots) -> tuple[Self, Mapping[int, int]] | None:
+        """The form of arrays of which some are mapped over so many, if it is the same with some axes that much longer.
+
+        And which axis that is in each of these slots.
+        """
 
 
 def gradient(form: Trilinear, slot: int, *arrays: jax.Array) -> jax.Array:
@@ -65,7 +69,7 @@ class _Mapped:
 
     form: Trilinear
     size: int
-    mapped: frozenset[int]
+    mapped: Slots
 
     def shape(self, slot: int) -> Shape:
         shape = self.form.shape(slot)
@@ -76,7 +80,7 @@ class _Mapped:
         found = jax.vmap(partial(self.form.gradient, platform, slot), axes)(*arrays)
         return found if slot in self.mapped else found.sum(0)
 
-    def of_examples(self, size: int) -> None:
+    def merged(self, size: int, mapped: Slots) -> None:
         return None
 
 
@@ -128,13 +132,21 @@ def _batched(
     arrays: Sequence[Any], axes: Sequence[int | None], *, form: Trilinear, slot: int, **params: Any
 ) -> tuple[jax.Array, int]:
     size = next(x.shape[axis] for x, axis in zip(arrays, axes, strict=True) if axis is not None)
-    moved = [x if axis is None else jnp.moveaxis(x, axis, 0) for x, axis in zip(arrays, axes, strict=True)]
-    where = [other for other, axis in zip(_others(slot, len(arrays)), axes, strict=True) if axis is not None]
-    if {slot, *where} == {0, 2} and size and (longer := form.of_examples(size)):
-        merged = [x if axis is None else lax.collapse(x, 0, 2) for x, axis in zip(moved, axes, strict=True)]
-        found = _gradient.bind(*merged, form=longer, slot=slot, **params)
-        return found.reshape(size, -1, *found.shape[1:]), 0
-    return _gradient.bind(*moved, form=_Mapped(form, size, frozenset({slot, *where})), slot=slot, **params), 0
+    others = _others(slot, len(arrays))
+    mapped = frozenset({slot, *(other for other, axis in zip(others, axes, strict=True) if axis is not None)})
+    form, into = (form.merged(size, mapped) if size else None) or (_Mapped(form, size, mapped), None)
+
+    def placed(x: jax.Array, axis: int | None, other: int) -> jax.Array:
+        if axis is None:
+            return x
+        to = into[other] if into else 0
+        moved = jnp.moveaxis(x, axis, to)
+        return lax.collapse(moved, to, to + 2) if into else moved
+
+    found = _gradient.bind(*map(placed, arrays, axes, others), form=form, slot=slot, **params)
+    if not into:
+        return found, 0
+    return found.reshape(*found.shape[: into[slot]], size, -1, *found.shape[into[slot] + 1 :]), into[slot]
 
 
 _gradient.def_abstract_eval(_abstract)

@@ -86,6 +86,15 @@ def test_what_is_mapped_over_examples_is_one_convolution_of_all():
     assert "batch=1" not in text
 
 
+@pytest.mark.parametrize(
+    ("axes", "settings"), [((0, 0), "channels=(18, 24), groups=6"), ((None, 0), "channels=(3, 24), groups=1")]
+)
+def test_what_is_mapped_over_kernels_is_one_convolution_of_more_channels(axes: Any, settings: str):
+    x, weight = arrays((6, 2, 3, 7, 5), (6, 4, 3, 3, 2))
+    gradient = jax.vmap(jax.grad(loss(ours), 1), axes)
+    assert jax.make_jaxpr(gradient)(x if axes[0] == 0 else x[0], weight).pretty_print().count(settings) == 2
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_derivatives_of_all_orders(name: str):
     ours, plain, of_weight = PAIRS[name]
