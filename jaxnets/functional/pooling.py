@@ -12,6 +12,7 @@ from jax import lax
 from jaxnets import check
 from jaxnets.functional.precision import wide
 from jaxnets.lowering import pooling as lowering
+from jaxnets.lowering.choice import is_known
 
 __all__ = [
     "avg_pool1d",
@@ -396,23 +397,25 @@ def _avg_pool(
         raise ValueError("divisor_override: expected an int other than 0, got 0")
     x = wide(input)
     total = lowering.sum_pool(x, w.kernel, w.stride, w.borders)
+    divisor: np.ndarray | jax.Array
     if divisor_override is not None:
-        divisor = np.full(w.output, divisor_override)
+        divisor = np.asarray(divisor_override)
     else:
         divisor = _counts(w, input.shape[-n:], check.flag("count_include_pad", count_include_pad))
     divide = lax.div if jnp.issubdtype(x.dtype, jnp.integer) else jnp.divide
     return divide(total, jnp.broadcast_to(jnp.asarray(divisor, x.dtype), total.shape)).astype(input.dtype)
 
 
-def _counts(w: _Windows, sizes: Sequence[int], include_pad: bool) -> np.ndarray:
+def _counts(w: _Windows, sizes: Sequence[int], include_pad: bool) -> np.ndarray | jax.Array:
     """How many elements of each window count: those of the input, and of the padding if asked for."""
-    counts = np.ones((), int)
+    of: Any = np if is_known(sizes) else jnp
+    counts = of.ones((), int)
     for size, k, s, p, outputs in zip(sizes, w.kernel, w.stride, w.padding, w.output, strict=True):
-        start = np.arange(outputs) * s - p
-        end = np.minimum(start + k, size + p)
+        start = of.arange(outputs) * s - p
+        end = of.minimum(start + k, size + p)
         if not include_pad:
-            start, end = np.maximum(start, 0), np.minimum(end, size)
-        counts = np.multiply.outer(counts, end - start)
+            start, end = of.maximum(start, 0), of.minimum(end, size)
+        counts = of.multiply.outer(counts, end - start)
     return counts
 
 

@@ -16,7 +16,7 @@ from jax.interpreters import ad, batching, mlir
 from jax.sharding import PartitionSpec as P
 
 from jaxnets.lowering.precision import HALF
-from jaxnets.lowering.primitives import primitive
+from jaxnets.lowering.primitives import lowered, primitive
 
 __all__ = ["Attention", "attention", "has_attention"]
 
@@ -65,7 +65,7 @@ def _primitive(
     """A function of arrays with the batch first, that is lowered in one way for CUDA and in another anywhere else."""
     new = primitive(name, ("formula",), True)
     new.def_abstract_eval(lambda *arrays, formula: [ShapedArray(x.shape, x.dtype) for x in shapes(arrays)])
-    by_formula, by_cudnn = (mlir.lower_fun(function, multiple_results=True) for function in (anywhere, on_cuda))
+    by_formula, by_cudnn = (lowered(function, True) for function in (anywhere, on_cuda))
 
     def where_it_runs(context: mlir.LoweringRuleContext, *arrays: Any, formula: Attention) -> Any:
         # JAX exports no call of cuDNN's, for which nobody promises that a later one will know it

@@ -88,7 +88,7 @@ def _of_x(size: int, weight: jax.Array, y: jax.Array, places: jax.Array) -> jax.
         places, weight = corner
         return lax.scatter_add(total, places, y * weight, SCATTERS, mode="drop"), None
 
-    none = jnp.broadcast_to(jnp.zeros_like(y[:, :1]), (len(y), size, y.shape[2]))  # lies on a mesh as y does
+    none = jnp.broadcast_to(jnp.zeros_like(y[:, :1]), (y.shape[0], size, y.shape[2]))  # lies on a mesh as y does
     return _turned(lax.scan(scattered, none, (places, weight[..., None]))[0])
 
 

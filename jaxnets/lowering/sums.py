@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec
 
 from jaxnets.lowering.choice import is_known
 from jaxnets.lowering.mesh import has_explicit_axes
-from jaxnets.lowering.primitives import primitive
+from jaxnets.lowering.primitives import lowered, primitive
 
 __all__ = ["sum_of_first_axis", "sums", "sums_of_last_axes"]
 
@@ -34,6 +34,8 @@ def sums(arrays: Sequence[jax.Array], axes: Sequence[int]) -> list[jax.Array]:
     """The sum of each array over these axes, which are kept with size 1; all have one shape and one dtype."""
     shape = arrays[0].shape
     over = {axis % len(shape) for axis in axes}
+    if not is_known([shape[axis] for axis in over]):
+        return [x.sum(tuple(over), keepdims=True) for x in arrays]
     kept = [1 if axis in over else n for axis, n in enumerate(shape)]
     # axes that lie on a mesh are JAX's to sum
     here = {axis for axis in over if all(jax.typeof(x).sharding.spec[axis] is None for x in arrays)}
@@ -152,5 +154,5 @@ for _primitive, _value, _result, _transpose in (
     _primitive.def_abstract_eval(_result)
     ad.deflinear2(_primitive, _transpose)
     batching.primitive_batchers[_primitive] = _batched(_primitive)
-    mlir.register_lowering(_primitive, mlir.lower_fun(_value, multiple_results=True))
-mlir.register_lowering(_sums, mlir.lower_fun(_sum_in_one_pass, multiple_results=True), platform="cpu")
+    mlir.register_lowering(_primitive, lowered(_value, True))
+mlir.register_lowering(_sums, lowered(_sum_in_one_pass, True), platform="cpu")

@@ -17,9 +17,9 @@ from jax import lax
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import PartitionSpec
 
-from jaxnets.lowering.choice import asked_for, only
+from jaxnets.lowering.choice import asked_for, is_known, only
 from jaxnets.lowering.mesh import alike
-from jaxnets.lowering.primitives import primitive
+from jaxnets.lowering.primitives import lowered, primitive
 
 __all__ = ["Trilinear", "gradient"]
 
@@ -48,7 +48,7 @@ class Trilinear(Protocol):
 
 def gradient(form: Trilinear, slot: int, *arrays: jax.Array) -> jax.Array:
     """The gradient in one of the slots, of the arrays in the other two, in their order, and the rest."""
-    return _gradient.bind(*alike(*arrays), form=form, slot=slot, here=_Surroundings.here())
+    return _bound(*arrays, form=form, slot=slot, here=_Surroundings.here())
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,10 @@ def _others(slot: int, count: int) -> list[int]:
 _gradient = primitive("gradient_of_trilinear", ("form", "slot", "here"))
 
 
+def _bound(*arrays: Any, **params: Any) -> jax.Array:
+    return _gradient.bind(*alike(*arrays), **params)
+
+
 def _abstract(*arrays: Any, form: Trilinear, slot: int, here: _Surroundings) -> Any:
     shape = form.shape(slot)
     sharding = arrays[0].sharding.update(spec=PartitionSpec(*(None,) * len(shape)))
@@ -105,13 +109,13 @@ def _lowered(platform: str) -> Any:
         with only(here.form), jax.default_matmul_precision(here.precision):
             return form.gradient(platform, slot, *arrays)
 
-    return mlir.lower_fun(compute, multiple_results=False)
+    return lowered(compute)
 
 
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[jax.Array, Any]:
-    value = _gradient.bind(*primals, **params)
+    value = _bound(*primals, **params)
     along = [
-        _gradient.bind(*primals[:i], tangent, *primals[i + 1 :], **params)
+        _bound(*primals[:i], tangent, *primals[i + 1 :], **params)
         for i, tangent in enumerate(tangents[:2])
         if not isinstance(tangent, ad.Zero)
     ]
@@ -124,7 +128,7 @@ def _transposed(cotangent: Any, *arrays: Any, slot: int, **params: Any) -> list[
     sought = _others(slot, len(arrays))[operand]
     given[slot] = ad.instantiate_zeros(cotangent)
     del given[sought]
-    found = _gradient.bind(*(given[other] for other in sorted(given)), slot=sought, **params)
+    found = _bound(*(given[other] for other in sorted(given)), slot=sought, **params)
     return [found if i == operand else None for i in range(len(arrays))]
 
 
@@ -134,7 +138,10 @@ def _batched(
     size = next(x.shape[axis] for x, axis in zip(arrays, axes, strict=True) if axis is not None)
     others = _others(slot, len(arrays))
     mapped = frozenset({slot, *(other for other, axis in zip(others, axes, strict=True) if axis is not None)})
-    form, into = (form.merged(size, mapped) if size else None) or (_Mapped(form, size, mapped), None)
+    form, into = (form.merged(size, mapped) if is_known([size]) and size else None) or (
+        _Mapped(form, size, mapped),
+        None,
+    )
 
     def placed(x: jax.Array, axis: int | None, other: int) -> jax.Array:
         if axis is None:
@@ -143,7 +150,7 @@ def _batched(
         moved = jnp.moveaxis(x, axis, to)
         return lax.collapse(moved, to, to + 2) if into else moved
 
-    found = _gradient.bind(*map(placed, arrays, axes, others), form=form, slot=slot, **params)
+    found = _bound(*map(placed, arrays, axes, others), form=form, slot=slot, **params)
     if not into:
         return found, 0
     return found.reshape(*found.shape[: into[slot]], size, -1, *found.shape[into[slot] + 1 :]), into[slot]

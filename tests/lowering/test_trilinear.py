@@ -154,3 +154,43 @@ def test_only_what_is_asked_for_is_computed():
     x, weight = arrays((2, 3, 7, 5), (4, 3, 3, 2))
     for function in (jax.grad(lambda w: loss(ours)(x, w)), lambda w: jax.jvp(lambda w: ours(x, w), (w,), (w,))):
         assert jax.make_jaxpr(function)(weight).pretty_print().count("gradient_of_trilinear") == 2
+
+
+def over_devices(function: Any, *specs: Any) -> Any:
+    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    return jax.shard_map(function, mesh=mesh, in_specs=specs[:-1], out_specs=specs[-1])
+
+
+def test_a_tangent_that_differs_from_device_to_device_is_known_to():
+    x, weight = arrays((2, 3, 7, 5), (4, 3, 3, 2))
+    factors = np.arange(1.0, jax.device_count() + 1)
+
+    def along(factor: Any, x: Any, weight: Any) -> Any:
+        return jax.jvp(lambda weight: ours(x, weight), (weight,), (weight * factor.sum(),))[1]
+
+    with jax.enable_x64(True):
+        found = over_devices(along, P("data"), P(), P(), P("data"))(factors, x, weight)
+        close([found], [np.concatenate([plain(x, weight) * factor for factor in factors])])
+        with pytest.raises(ValueError, match="replication"):
+            over_devices(along, P("data"), P(), P(), P())(factors, x, weight)
+
+
+def test_what_is_mapped_over_the_devices_of_a_mesh():
+    x, weight = arrays((jax.device_count(), 2, 3, 7, 5), (4, 3, 3, 2))
+    with jax.enable_x64(True):
+        mapped = jax.vmap(over_devices(ours, P(), P(), P()), (0, None), spmd_axis_name="data")
+        close(jax.jit(gradients(mapped))(x, weight), gradients(jax.vmap(plain, (0, None)))(x, weight))
+
+
+def test_64_bits_are_left_before_it_is_compiled():
+    x, weight = arrays((2, 3, 7, 5), (6, 1, 3, 2))
+
+    def function(x: Any, weight: Any) -> Any:
+        return F.group_norm(conv(x, weight, *SETTINGS, 3), 2)
+
+    with jax.enable_x64(True):
+        x, weight = jnp.asarray(x), jnp.asarray(weight)
+        traced = jax.jit(gradients(function)).trace(x, weight)
+        expected, (found, pull) = gradients(function)(x, weight), jax.vjp(loss(function), x, weight)
+    close(pull(jnp.ones_like(found)), expected)
+    assert "f64" in traced.lower().as_text()

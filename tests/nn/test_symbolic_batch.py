@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 from jax import export
 
+from jaxnets import functional as F
 from jaxnets import nn
 
 RNGS = {"rngs": nnx.Rngs(0)}
@@ -70,3 +71,35 @@ def test_batch_norm_is_exported_in_training(shape):
     exported = export.export(jax.jit(call))(jax.ShapeDtypeStruct((batch, *shape), jnp.float32))
     for found, expected in zip(exported.call(x), call(x), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["conv", "conv with a step", "pointwise", "depthwise", "groups", "transposed"])
+def test_a_layer_of_one_example_is_exported_mapped_over_any_number(name):
+    layer, shape = LAYERS[name]
+    (batch,) = export.symbolic_shape("batch")
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((3, *shape), np.float32))
+    for function in (layer, jax.grad(lambda x: jnp.sin(layer(x)).sum())):
+        mapped = jax.jit(jax.vmap(function))
+        exported = export.export(mapped)(jax.ShapeDtypeStruct((batch, *shape), jnp.float32))
+        np.testing.assert_allclose(exported.call(x), mapped(x), rtol=1e-4, atol=1e-5)
+
+
+LENGTHS = {
+    "conv1d": lambda x: F.conv1d(x, jnp.ones((4, 8, 3))),
+    "batch norm": lambda x: F.batch_norm(x, None, None, training=True),
+    "instance norm": F.instance_norm,
+    "group norm": lambda x: F.group_norm(x, 2, jnp.arange(8.0)),
+    "max pool": lambda x: F.max_pool1d(x, 3, 2, 1),
+    "average pool": lambda x: F.avg_pool1d(x, 3, 2, 1, count_include_pad=False),
+    "softmax": lambda x: F.softmax(x, -1),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_a_function_and_its_gradient_are_exported_for_any_length(name):
+    function = LENGTHS[name]
+    sizes = export.symbolic_shape("batch, length", constraints=["length >= 3"])
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((3, 8, 14), np.float32))
+    for call in (function, jax.grad(lambda x: jnp.sin(function(x)).sum())):
+        exported = export.export(jax.jit(call))(jax.ShapeDtypeStruct((sizes[0], 8, sizes[1]), jnp.float32))
+        np.testing.assert_allclose(exported.call(x), call(x), rtol=1e-4, atol=1e-5)
