@@ -33,7 +33,7 @@ __all__ = ["Convolution", "conv", "conv_output_size", "conv_transpose"]
 
 Ints = Sequence[int]
 
-X, WEIGHT, Y = SLOTS = range(3)
+X, WEIGHT, Y = range(3)
 CHOSEN: dict[int, Compute] = {X: gradient_of_input, WEIGHT: gradient_of_weight, Y: output}
 XLAS: dict[int, Compute] = {X: direct_of_input, WEIGHT: direct_of_weight, Y: direct}
 

@@ -78,10 +78,7 @@ def standardized(
     """
     if is_known(x.shape) and x.size < LARGE and not has_explicit_axes(x):
         x = in_memory(x)
-    like = (1,) * x.ndim
-    weight = jnp.ones(like, x.dtype) if weight is None else weight
-    bias = jnp.zeros(like, x.dtype) if bias is None else bias
-    x, weight, bias = alike(x, weight, bias)
+    x, weight, bias = _filled(x, weight, bias)
     places = _places(x, weight, bias, axes)
     if places < 2:
         return _standardized(x, weight, bias, tuple(axes), eps)
@@ -95,6 +92,13 @@ def standardized(
     y, *rest = _standardized(*map(in_a_row, (x, weight, bias)), over, eps)
     mean, var = (moment.reshape(*moment.shape, *(1,) * (places - 1)) for moment in rest)
     return y.reshape(x.shape), mean, var
+
+
+def _filled(x: jax.Array, weight: jax.Array | None, bias: jax.Array | None) -> tuple[jax.Array, ...]:
+    """With parameters that change nothing in the place of those that are not there."""
+    like = (1,) * x.ndim
+    weight = jnp.ones(like, x.dtype) if weight is None else weight
+    return alike(x, weight, jnp.zeros(like, x.dtype) if bias is None else bias)
 
 
 def _places(x: jax.Array, weight: jax.Array, bias: jax.Array, axes: Sequence[int]) -> int:
@@ -115,8 +119,7 @@ def _standardized(x: jax.Array, weight: jax.Array, bias: jax.Array, axes: Axes, 
 def _standardized_jvp(axes: Axes, eps: float, primals: Any, tangents: Any) -> tuple[Result, Result]:
     x, weight, bias = primals
     result = _standardized(x, weight, bias, axes, eps)
-    like = (1,) * x.ndim
-    h, mean, var = _standardized(*alike(x, jnp.ones(like, x.dtype), jnp.zeros(like, x.dtype)), axes, eps)
+    h, mean, var = _standardized(*_filled(x, None, None), axes, eps)
     scale = lax.rsqrt(var + eps)
     count = math.prod(x.shape[axis] for axis in axes)
     single = tuple(axis for axis in axes if weight.shape[axis] == bias.shape[axis] == 1)

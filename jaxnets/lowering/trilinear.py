@@ -138,10 +138,8 @@ def _batched(
     size = next(x.shape[axis] for x, axis in zip(arrays, axes, strict=True) if axis is not None)
     others = _others(slot, len(arrays))
     mapped = frozenset({slot, *(other for other, axis in zip(others, axes, strict=True) if axis is not None)})
-    form, into = (form.merged(size, mapped) if is_known([size]) and size else None) or (
-        _Mapped(form, size, mapped),
-        None,
-    )
+    longer = form.merged(size, mapped) if is_known([size]) and size else None
+    form, into = longer or (_Mapped(form, size, mapped), None)
 
     def placed(x: jax.Array, axis: int | None, other: int) -> jax.Array:
         if axis is None:

@@ -115,14 +115,19 @@ def test_derivatives_of_all_orders(name: str):
         close(found(ours), found(plain))
 
 
+def over_devices(function: Any, *specs: Any, checked: bool = True) -> Any:
+    """In `jax.shard_map`; the last of the specs is the result's."""
+    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    return jax.shard_map(function, mesh=mesh, in_specs=specs[:-1], out_specs=specs[-1], check_vma=checked)
+
+
 @pytest.mark.parametrize("checked", [True, False])
 def test_by_device(checked: bool):
     """The weight's gradient is the sum of those of all devices."""
-    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     x, weight = arrays((2 * jax.device_count(), 3, 7, 5), (4, 3, 3, 2))
 
     def found(function: Any) -> Any:
-        over = jax.shard_map(function, mesh=mesh, in_specs=(P("data"), P()), out_specs=P("data"), check_vma=checked)
+        over = over_devices(function, P("data"), P(), P("data"), checked=checked)
         return [over(x, weight), *gradients(over)(x, weight)]
 
     with jax.enable_x64(True):
@@ -154,11 +159,6 @@ def test_only_what_is_asked_for_is_computed():
     x, weight = arrays((2, 3, 7, 5), (4, 3, 3, 2))
     for function in (jax.grad(lambda w: loss(ours)(x, w)), lambda w: jax.jvp(lambda w: ours(x, w), (w,), (w,))):
         assert jax.make_jaxpr(function)(weight).pretty_print().count("gradient_of_trilinear") == 2
-
-
-def over_devices(function: Any, *specs: Any) -> Any:
-    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    return jax.shard_map(function, mesh=mesh, in_specs=specs[:-1], out_specs=specs[-1])
 
 
 def test_a_tangent_that_differs_from_device_to_device_is_known_to():
